@@ -1,0 +1,301 @@
+//! Our own rollout lines: `sapwood.<kind>`, with a payload that says its version.
+//!
+//! They never have an ordinal: Codex numbers from the last line it can parse, and would use ours again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CallId, InputId, ThreadId, TurnId};
+use crate::item::MailKind;
+use crate::line::{Line, LineError, View};
+use crate::path::AgentPath;
+use crate::time::Millis;
+
+/// The version of the payloads below.
+pub const VERSION: u32 = 1;
+
+/// What every kind of ours starts with.
+pub const PREFIX: &str = "sapwood.";
+
+/// A line of ours.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Own {
+    /// An input was accepted: from here on it is pending until a line consumes or settles it.
+    Accepted(Accepted),
+    /// A pending input will never be consumed.
+    Settled(Settled),
+    /// A pending input is begun again after an unclean end.
+    Begun(Begun),
+    /// A tool may have had effects from here on.
+    ToolStarted(ToolStarted),
+    /// A child is being made.
+    Spawn(Spawn),
+    /// A turn waits for mail.
+    Waiting(Waiting),
+    /// The agent was taken out of service.
+    Quarantined(Quarantined),
+}
+
+/// `sapwood.accepted`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// Names the input; the same input accepted twice is one input.
+    pub id: InputId,
+    /// Its place among the acceptances of this rollout, from 0: the order in which inputs are taken, whatever order
+    /// they are delivered in.
+    pub place: u64,
+    /// Where it queues.
+    pub lane: InputLane,
+    /// It starts a turn of an idle agent.
+    pub wake: bool,
+    /// The agent it is from; absent for a user's input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Sender>,
+    /// What it says; absent for an input that only starts a turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Body>,
+}
+
+/// The durable lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum InputLane {
+    /// From a person, or a program in a person's place.
+    User,
+    /// From another agent.
+    Mail,
+}
+
+/// Who sent mail, and which of its sendings this is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sender {
+    /// The sending thread.
+    pub thread: ThreadId,
+    /// Its path.
+    pub path: AgentPath,
+    /// The ordinal of the line in the sender's rollout that opened the sending: it only grows, so the receiver
+    /// keeps one mark a sender and needs no set.
+    pub n: u64,
+}
+
+/// The content of an input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Body {
+    /// What a user said.
+    User {
+        /// The text.
+        text: String,
+    },
+    /// Mail.
+    Mail {
+        /// Task, message or final answer.
+        kind: MailKind,
+        /// The payload, as the model reads it.
+        text: String,
+        /// The turn it comes from, and the root turn above that.
+        turn: TurnOrigin,
+        /// For final answers: how the turn ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outcome: Option<Outcome>,
+    },
+}
+
+impl Body {
+    /// What it says.
+    pub fn text(&self) -> &str {
+        match self {
+            Body::User { text } | Body::Mail { text, .. } => text,
+        }
+    }
+}
+
+/// The turn that caused something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnOrigin {
+    /// The turn that sent it.
+    pub turn: TurnId,
+    /// The root turn that ultimately caused that turn.
+    pub root_turn: TurnId,
+}
+
+/// How a turn ended, for the one who asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// It came to its end.
+    Completed,
+    /// The model or the provider failed for good.
+    Failed,
+    /// Somebody else than the requester interrupted it.
+    Cancelled,
+    /// The process died under it.
+    Lost,
+    /// The agent crashed too often and was taken out of service.
+    Quarantined,
+}
+
+/// `sapwood.settled`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// The input.
+    pub id: InputId,
+    /// What became of it.
+    pub how: How,
+}
+
+/// Why an input is gone without having been consumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum How {
+    /// Taken back.
+    Removed,
+    /// Replaced by another.
+    Edited,
+    /// It was begun twice, and both times the agent crashed.
+    DeadLetter,
+    /// Its time was over.
+    Expired,
+}
+
+/// `sapwood.begun`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    /// The input.
+    pub id: InputId,
+}
+
+/// `sapwood.tool_started`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolStarted {
+    /// The call.
+    pub call: CallId,
+    /// The process group that runs it, where it is a process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<ProcessGroup>,
+}
+
+/// A process group that may outlive a crash: killed later only if both numbers match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessGroup {
+    /// Its id, which is the process id of its leader.
+    pub id: i32,
+    /// When the leader started, in clock ticks since boot (field 22 of `/proc/<id>/stat`).
+    pub start: u64,
+}
+
+/// `sapwood.spawn`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spawn {
+    /// The thread id of the child, chosen before it exists so that making it again makes the same one.
+    pub child: ThreadId,
+    /// The call that asks for it.
+    pub call: CallId,
+    /// Its path.
+    pub path: AgentPath,
+}
+
+/// `sapwood.waiting`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The call that waits.
+    pub call: CallId,
+    /// When it gives up.
+    pub until: Millis,
+}
+
+/// `sapwood.quarantined`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// What went wrong, for a person.
+    pub reason: String,
+}
+
+#[derive(Serialize)]
+struct Versioned<'a, T> {
+    v: u32,
+    #[serde(flatten)]
+    payload: &'a T,
+}
+
+impl Own {
+    /// The `type` of the line.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Own::Accepted(_) => "sapwood.accepted",
+            Own::Settled(_) => "sapwood.settled",
+            Own::Begun(_) => "sapwood.begun",
+            Own::ToolStarted(_) => "sapwood.tool_started",
+            Own::Spawn(_) => "sapwood.spawn",
+            Own::Waiting(_) => "sapwood.waiting",
+            Own::Quarantined(_) => "sapwood.quarantined",
+        }
+    }
+
+    /// Writes the line.
+    pub fn line(&self, now: Millis) -> Line {
+        Line::encode(now, None, self.kind(), &Versioned { v: VERSION, payload: self }, None)
+    }
+
+    /// Reads a line of ours. `None` if it is none, or of a kind that this version does not know.
+    pub fn parse(view: &View<'_>) -> Result<Option<Self>, LineError> {
+        Ok(Some(match &*view.kind {
+            "sapwood.accepted" => Own::Accepted(view.payload()?),
+            "sapwood.settled" => Own::Settled(view.payload()?),
+            "sapwood.begun" => Own::Begun(view.payload()?),
+            "sapwood.tool_started" => Own::ToolStarted(view.payload()?),
+            "sapwood.spawn" => Own::Spawn(view.payload()?),
+            "sapwood.waiting" => Own::Waiting(view.payload()?),
+            "sapwood.quarantined" => Own::Quarantined(view.payload()?),
+            _ => return Ok(None),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_lines_come_back() {
+        let thread: ThreadId = "01a1fb6a-a76e-71a2-bd2a-94a0af49bbef".parse().unwrap();
+        let turn = TurnOrigin { turn: TurnId::from("t2"), root_turn: TurnId::from("t1") };
+        let from = Sender { thread, path: AgentPath::root(), n: 12 };
+        let text = "do it".to_owned();
+        let body = Some(Body::Mail { kind: MailKind::NewTask, text, turn, outcome: None });
+        let id = InputId::from("a:12");
+        let call = CallId::from("c1");
+        let path = AgentPath::root().join("a").unwrap();
+        let all = [
+            Own::Accepted(Accepted {
+                id: id.clone(),
+                place: 0,
+                lane: InputLane::Mail,
+                wake: true,
+                from: Some(from),
+                body,
+            }),
+            Own::Accepted(Accepted {
+                id: id.clone(),
+                place: 1,
+                lane: InputLane::User,
+                wake: true,
+                from: None,
+                body: None,
+            }),
+            Own::Settled(Settled { id: id.clone(), how: How::DeadLetter }),
+            Own::Begun(Begun { id }),
+            Own::ToolStarted(ToolStarted { call: call.clone(), group: Some(ProcessGroup { id: 7, start: 9 }) }),
+            Own::Spawn(Spawn { child: thread, call: call.clone(), path }),
+            Own::Waiting(Waiting { call, until: Millis(5) }),
+            Own::Quarantined(Quarantined { reason: "panic".into() }),
+        ];
+        for own in all {
+            let line = own.line(Millis(1));
+            let view = line.view().unwrap();
+            assert_eq!(view.ordinal, None);
+            assert!(view.payload.get().starts_with(r#"{"v":1,"#), "{line:?}");
+            assert_eq!(Own::parse(&view).unwrap(), Some(own));
+        }
+    }
+}
