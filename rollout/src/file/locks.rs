@@ -1,0 +1,220 @@
+//! Codex's writer locks: one writer a thread, over all processes of both programs.
+//!
+//! A thread is held by an exclusive `flock` of `<thread>.lock`. The file is unlinked by who releases it, so whoever
+//! takes it compares the inode that it locked with the one of that name; both happen under a short `flock` of
+//! `.coordination.lock`. After kill -9 the file stays and means nothing: the kernel dropped the lock.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{sleep, yield_now};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rustix::fs::{FlockOperation, flock, makedev};
+use rustix::io::Errno;
+use sapwood_protocol::ThreadId;
+
+use super::failed;
+use crate::port::OpenError;
+
+/// How long the coordination lock may be somebody else's. Everybody holds it for some ten microseconds; somebody who
+/// was stopped inside must not stop us too.
+const COORDINATION_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The folder of the locks of one home.
+pub(super) struct Locks {
+    folder: PathBuf,
+    /// Our own threads queue here, and not with the patience of strangers.
+    ours: Mutex<()>,
+}
+
+/// The writer lock of a thread. Dropping it gives it back.
+pub(super) struct WriterLock {
+    locks: Arc<Locks>,
+    path: PathBuf,
+    file: File,
+}
+
+impl Locks {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder, ours: Mutex::new(()) }
+    }
+
+    /// Takes the writer lock of a thread, or says who has it.
+    pub(super) fn acquire(self: &Arc<Self>, thread: ThreadId) -> Result<WriterLock, OpenError> {
+        let path = self.folder.join(format!("{thread}.lock"));
+        let lock = |error: io::Error| failed("lock", &path, &error);
+        if !self.folder.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(lock)?;
+        }
+        let _ours = self.ours.lock();
+        let _coordination = self.coordinate().map_err(lock)?;
+        match take(&path, || ()).map_err(lock)? {
+            Taken::Ours(file) => Ok(WriterLock { locks: self.clone(), path, file }),
+            Taken::Held(identity) => Err(OpenError::Held { thread, holder: locked_by().get(&identity).copied() }),
+        }
+    }
+
+    /// The processes that hold threads: those that can be told.
+    pub(super) fn holders(&self) -> BTreeMap<ThreadId, u32> {
+        let mut holders = BTreeMap::new();
+        let Ok(entries) = fs::read_dir(&self.folder) else { return holders };
+        let locked = locked_by();
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let thread = name.to_str().and_then(|name| name.strip_suffix(".lock")?.parse().ok());
+            if let (Some(thread), Ok(metadata)) = (thread, entry.metadata())
+                && let Some(pid) = locked.get(&identity(&metadata))
+            {
+                holders.insert(thread, *pid);
+            }
+        }
+        holders
+    }
+
+    /// The lock under which writer locks come and go; closing the file gives it back.
+    fn coordinate(&self) -> io::Result<File> {
+        let file = lock_file(&self.folder.join(".coordination.lock"))?;
+        let start = Instant::now();
+        let mut tries = 0;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(file),
+                Err(Errno::WOULDBLOCK) if start.elapsed() < COORDINATION_PATIENCE => {
+                    tries += 1;
+                    // There is no flock with a time limit; a holder is gone sooner than a sleep would end.
+                    if tries < 64 { yield_now() } else { sleep(Duration::from_millis(1)) }
+                }
+                Err(Errno::WOULDBLOCK) => {
+                    let why = "`.coordination.lock` is held for seconds; stop the process that holds it";
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        let _ours = self.locks.ours.lock();
+        // Without the coordination lock the file stays, as it does after kill -9; closing it gives the lock back.
+        if let Ok(_coordination) = self.locks.coordinate()
+            && is_same(&self.file, &self.path).unwrap_or(false)
+        {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Device and inode.
+type Identity = (u64, u64);
+
+/// What came of an attempt to take a lock.
+enum Taken {
+    Ours(File),
+    Held(Identity),
+}
+
+/// Locks the file of that name, without waiting. `between` runs after each lock and before the look at the name.
+fn take(path: &Path, mut between: impl FnMut()) -> io::Result<Taken> {
+    loop {
+        let file = lock_file(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(Taken::Held(identity(&file.metadata()?))),
+            Err(error) => return Err(error.into()),
+        }
+        between();
+        // Somebody without the coordination lock may have unlinked what we opened; such a lock holds nobody off.
+        if is_same(&file, path)? {
+            return Ok(Taken::Ours(file));
+        }
+    }
+}
+
+fn identity(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
+}
+
+fn lock_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+fn is_same(file: &File, path: &Path) -> io::Result<bool> {
+    let held = identity(&file.metadata()?);
+    match fs::metadata(path) {
+        Ok(named) => Ok(held == identity(&named)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Device and inode to the process that holds a `flock` of it, from `/proc/locks`. Where that cannot be read, or
+/// names other devices than `stat` does (btrfs), nobody is told.
+fn locked_by() -> BTreeMap<Identity, u32> {
+    fs::read_to_string("/proc/locks").map(|text| text.lines().filter_map(parse_lock).collect()).unwrap_or_default()
+}
+
+/// `1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF`. Those who wait have a `->` in the second place.
+fn parse_lock(line: &str) -> Option<(Identity, u32)> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    if fields.next()? != "FLOCK" {
+        return None;
+    }
+    let pid = fields.nth(2)?.parse().ok().filter(|pid| *pid != 0)?;
+    let mut place = fields.next()?.split(':');
+    let major = u32::from_str_radix(place.next()?, 16).ok()?;
+    let minor = u32::from_str_radix(place.next()?, 16).ok()?;
+    let inode = place.next()?.parse().ok()?;
+    Some(((makedev(major, minor), inode), pid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_of_a_file_that_lost_its_name_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.lock");
+        let mut rounds = 0;
+        let taken = take(&path, || {
+            rounds += 1;
+            match rounds {
+                1 => fs::remove_file(&path).unwrap(),
+                2 => {
+                    fs::remove_file(&path).unwrap();
+                    File::create(&path).unwrap();
+                }
+                _ => {}
+            }
+        });
+        let Taken::Ours(file) = taken.unwrap() else { panic!("nobody else is here") };
+        assert_eq!((rounds, is_same(&file, &path).unwrap()), (3, true));
+        assert!(matches!(take(&path, || ()).unwrap(), Taken::Held(_)));
+    }
+
+    #[test]
+    fn a_coordination_lock_that_is_never_given_back_stops_nobody_for_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let locks = Locks::new(folder.path().to_owned());
+        let _held = locks.coordinate().unwrap();
+        assert_eq!(locks.coordinate().unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn lines_of_proc_locks() {
+        let held = ((makedev(8, 0x1f), 5678), 1234);
+        assert_eq!(parse_lock("1: FLOCK  ADVISORY  WRITE 1234 08:1f:5678 0 EOF"), Some(held));
+        assert_eq!(parse_lock("1: -> FLOCK  ADVISORY  WRITE 1235 08:1f:5678 0 EOF"), None);
+        assert_eq!(parse_lock("2: POSIX  ADVISORY  WRITE 1234 08:1f:5678 0 EOF"), None);
+        // A holder in another process namespace.
+        assert_eq!(parse_lock("3: FLOCK  ADVISORY  WRITE 0 08:1f:5678 0 EOF"), None);
+        assert_eq!(parse_lock(""), None);
+    }
+}
