@@ -1,0 +1,24 @@
+//! The model client: the port, the scripted and the rehearsal model.
+//!
+//! What it is for: turns the exact bytes of a Responses request into a response, whoever answers.
+//! What it never does: it decides nothing about a turn, writes no line, and keeps no history.
+//!
+//! Invariants:
+//! - A model sees the request and nothing else of the agent.
+//! - A response is whole or an error; deltas before it are provisional.
+//! - Dropping the future of a call ends the call.
+
+//!
+//! Where to start reading: [`Model`] is the port, [`request`] how a model of our own looks into a request,
+//! [`scripted`] and [`Rehearsal`] who answers without a provider.
+
+mod port;
+mod produce;
+mod rehearsal;
+pub mod request;
+pub mod scripted;
+
+pub use port::{Body, BoxFuture, Delta, DeltaSink, Model, ModelError, NoDeltas, Origin, Request, Response};
+pub use produce::Produced;
+pub use rehearsal::Rehearsal;
+pub use scripted::{Script, Scripted};
