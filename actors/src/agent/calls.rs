@@ -1,0 +1,324 @@
+//! The calls of a turn: started in order, answered in order.
+//!
+//! Shell commands next to each other run side by side; a tool that acts on agents has the turn to itself. Outputs
+//! enter history in call order, so one that is there early waits in the rollout, in a mark.
+
+use sapwood_protocol::CallId;
+use sapwood_protocol::item::MailKind;
+use sapwood_protocol::own::{Own, ProcessGroup, Spawn, ToolStarted, Waiting};
+use serde_json::Value;
+
+use super::effect::{Answer, Ask, Effect, Event, Shown, Timer, ToolEnd, ToolResult, Want};
+use super::lines;
+use super::machine::Step;
+use super::prompt;
+use super::tools::{self, Tool, WaitEnd};
+use super::turn::{Call, CallState, Turn};
+use super::volatile::Closing;
+
+/// Shell commands of one answer that run at the same time, at most: each has room for its answer reserved in a lane
+/// of 64.
+const SIDE_BY_SIDE: usize = 16;
+
+/// The effect of a call that the tree answers at once: there is no other answer to take it for.
+const ASKED: u64 = 0;
+
+/// The output of a call that an interrupt ended.
+const ABORTED_BY_USER: &str = "aborted by user";
+
+impl<'a> Step<'a, '_> {
+    fn tool(&self, call: &Call) -> Tool {
+        tools::parse(call, &self.agent.identity().path, self.settings)
+    }
+
+    /// Takes the calls of the newest answer one step further.
+    pub(super) fn calls(&mut self, turn: &Turn) {
+        let (mut first, mut side_by_side) = (true, true);
+        for call in turn.calls.iter().filter(|call| call.state != CallState::Done) {
+            let tool = self.tool(call);
+            let room = self.volatile.busy.len() < SIDE_BY_SIDE;
+            let may_start = first || side_by_side && room && matches!(tool, Tool::Exec(_));
+            let busy = self.volatile.busy.contains_key(&call.id);
+            match &call.state {
+                CallState::Early { output } if first => {
+                    self.batch.output(self.ctx.ids, call, output);
+                    continue;
+                }
+                CallState::Pending if may_start && !busy => {
+                    let stop = !self.slot(Want::Resume) || self.start(turn, call, tool.clone(), first);
+                    if stop {
+                        return;
+                    }
+                }
+                CallState::Started { .. } if !busy && !self.volatile.recovering => {
+                    let result = ToolResult { end: ToolEnd::Unknown, ..ToolResult::nothing() };
+                    return self.tool_ended(call.id.clone(), result);
+                }
+                CallState::Spawning(spawn) if !busy => {
+                    return self.ask_spawn(turn, call, spawn.clone(), false);
+                }
+                CallState::Waiting { until } => return self.wait(turn, call, *until),
+                _ => {}
+            }
+            first = false;
+            side_by_side &= matches!(tool, Tool::Exec(_));
+        }
+    }
+
+    /// Starts a call. True if it wrote lines that are to be applied before the next call is looked at.
+    fn start(&mut self, turn: &Turn, call: &Call, tool: Tool, first: bool) -> bool {
+        let id = call.id.clone();
+        let origin = turn.origin();
+        match tool {
+            Tool::Invalid(text) => {
+                assert!(first, "only shell commands start beside others");
+                self.batch.output(self.ctx.ids, call, &text);
+                return true;
+            }
+            Tool::Exec(exec) => {
+                self.begun(turn, Shown::Command { call: id.clone(), command: exec.cmd.clone(), result: None });
+                // Named, so that a command that the incarnation before held is not taken for this one.
+                let effect = self.ctx.ids.bits();
+                self.effects.push(Effect::Hold { effect, call: id.clone(), exec });
+                self.volatile.busy.insert(id, effect);
+                return false;
+            }
+            Tool::Spawn { path, message } => {
+                self.begun(turn, collab(&id, "spawn_agent", Some(message)));
+                let child = self.ctx.ids.thread(self.ctx.now);
+                let spawn = Spawn { child, call: id, path };
+                self.batch.own(&Own::Spawn(spawn.clone()));
+                self.ask_spawn(turn, call, spawn, false);
+                return true;
+            }
+            Tool::Mail { kind, target, message } => {
+                let tool = if kind == MailKind::NewTask { "followup_task" } else { "send_message" };
+                self.begun(turn, collab(&id, tool, Some(message.clone())));
+                let ask = Ask::Mail { target, kind, text: message, n: call.n, turn: origin };
+                self.effects.push(Effect::Ask { call: id.clone(), ask });
+            }
+            Tool::Interrupt { target } => {
+                self.effects.push(Effect::Ask { call: id.clone(), ask: Ask::Interrupt { target } });
+            }
+            Tool::List { prefix } => {
+                self.effects.push(Effect::Ask { call: id.clone(), ask: Ask::List { prefix } });
+            }
+            Tool::Wait { timeout } => {
+                self.begun(turn, collab(&id, "wait", None));
+                match self.wait_over(self.ctx.now.plus(timeout)) {
+                    Some(end) => self.wait_ended(turn, call, end),
+                    None => {
+                        let until = self.ctx.now.plus(timeout);
+                        self.batch.own(&Own::Waiting(Waiting { call: id, until }));
+                    }
+                }
+                return true;
+            }
+        }
+        self.volatile.busy.insert(id, ASKED);
+        false
+    }
+
+    fn begun(&mut self, turn: &Turn, item: Shown) {
+        self.notify(Event::ItemStarted { turn: turn.id.clone(), item });
+    }
+
+    fn ask_spawn(&mut self, turn: &Turn, call: &Call, spawn: Spawn, only_find: bool) {
+        let Tool::Spawn { message, .. } = self.tool(call) else {
+            // The spawn line stands, and its call does not parse any more: the settings changed in between.
+            let text = "the call could not be read again after a restart; nothing was started".to_owned();
+            return self.answered(call.id.clone(), Answer::Refused(text));
+        };
+        self.volatile.busy.insert(call.id.clone(), ASKED);
+        let ask = Ask::Spawn { spawn, message, n: call.n, turn: turn.origin(), only_find };
+        self.effects.push(Effect::Ask { call: call.id.clone(), ask });
+    }
+
+    /// A command is ready. From the line on, it may have had effects.
+    pub(super) fn held(&mut self, effect: u64, id: CallId, group: ProcessGroup) {
+        if self.volatile.busy.get(&id) != Some(&effect) {
+            return;
+        }
+        let pending = self.open_call(&id).is_some_and(|(_, call)| call.state == CallState::Pending);
+        if pending {
+            self.batch.own(&Own::ToolStarted(ToolStarted { call: id.clone(), group: Some(group) }));
+            self.effects.push(Effect::Release { call: id });
+        } else {
+            self.effects.push(Effect::Kill { call: id });
+        }
+    }
+
+    pub(super) fn tool_ended(&mut self, id: CallId, result: ToolResult) {
+        let Some((turn, call)) = self.open_call(&id) else {
+            return;
+        };
+        if !matches!(call.state, CallState::Pending | CallState::Started { .. }) {
+            return;
+        }
+        let Tool::Exec(exec) = self.tool(call) else {
+            return;
+        };
+        self.volatile.busy.remove(&id);
+        let cwd = exec.workdir.as_deref().unwrap_or(&self.agent.identity().cwd);
+        let shown = lines::shown_command(call, &self.settings.shell, &exec.cmd, cwd, &result);
+        let output = tools::exec_output(&result, self.ctx.ids.bits());
+        self.finish(turn, call, Some(shown), output);
+        let item = Shown::Command { call: id, command: exec.cmd, result: Some(result) };
+        self.notify(Event::ItemCompleted { turn: turn.id.clone(), item });
+    }
+
+    /// The tree has answered.
+    pub(super) fn answered(&mut self, id: CallId, answer: Answer) {
+        let Some((turn, call)) = self.open_call(&id) else {
+            return;
+        };
+        if !matches!(call.state, CallState::Pending | CallState::Spawning(_)) {
+            return;
+        }
+        self.volatile.busy.remove(&id);
+        if self.volatile.closing != Closing::No {
+            self.volatile.closing = Closing::Answered;
+        }
+        let tool = self.tool(call);
+        let (ok, output, agent) = match answer {
+            Answer::Done { output, agent } => (true, output, agent),
+            Answer::Refused(text) => (false, text, None),
+            Answer::Never => return self.lose(turn),
+        };
+        let kind = match &tool {
+            Tool::Spawn { .. } => Some(("started", Some(self.settings.model.as_str()))),
+            Tool::Mail { .. } => Some(("interacted", None)),
+            Tool::Interrupt { .. } => Some(("interrupted", None)),
+            _ => None,
+        };
+        let shown = match (kind, &agent) {
+            (Some((kind, model)), Some((thread, path))) => {
+                Some(lines::shown_activity(id.as_str(), kind, *thread, path, model))
+            }
+            _ => None,
+        };
+        self.finish(turn, call, shown, output);
+        if let Some(name) = tool.collab() {
+            let prompt = match tool {
+                Tool::Spawn { message, .. } | Tool::Mail { message, .. } => Some(message),
+                _ => None,
+            };
+            let item =
+                Shown::Collab { call: id, tool: name, agents: agent.into_iter().collect(), prompt, ok: Some(ok) };
+            self.notify(Event::ItemCompleted { turn: turn.id.clone(), item });
+        }
+    }
+
+    /// A call has its output: into history if it is its turn, else into a mark until it is.
+    fn finish(&mut self, turn: &Turn, call: &Call, shown: Option<Value>, output: String) {
+        let thread = self.agent.identity().thread;
+        if turn.first_open().is_some_and(|first| first.id == call.id) {
+            if let Some(shown) = shown {
+                self.batch.completed(thread, &turn.id, shown, self.ctx.now, None);
+            }
+            self.batch.output(self.ctx.ids, call, &output);
+        } else {
+            let shown = shown.expect("only shell commands end early, and they are shown");
+            self.batch.completed(thread, &turn.id, shown, self.ctx.now, Some(&lines::early(&call.id, output)));
+        }
+    }
+
+    fn open_call(&self, id: &CallId) -> Option<(&'a Turn, &'a Call)> {
+        let turn = self.agent.turn.as_ref()?;
+        let call = turn.call(id).filter(|call| call.state != CallState::Done)?;
+        Some((turn, call))
+    }
+
+    fn wait_over(&self, until: sapwood_protocol::Millis) -> Option<WaitEnd> {
+        let inbox = &self.agent.inbox;
+        if inbox.has_mail() {
+            Some(WaitEnd::Mail)
+        } else if inbox.has_user_text() {
+            Some(WaitEnd::Steer)
+        } else {
+            (self.ctx.now >= until).then_some(WaitEnd::Deadline)
+        }
+    }
+
+    /// A waiting turn holds no slot, and writes nothing before it has one again.
+    fn wait(&mut self, turn: &Turn, call: &Call, until: sapwood_protocol::Millis) {
+        if let Some(end) = self.wait_over(until) {
+            if self.slot(Want::Resume) {
+                self.wait_ended(turn, call, end);
+            }
+            return;
+        }
+        self.give_back();
+        if self.volatile.timed.insert(call.id.clone()) {
+            self.effects.push(Effect::Timer { timer: Timer::Wait(call.id.clone()), at: until });
+        }
+    }
+
+    fn wait_ended(&mut self, turn: &Turn, call: &Call, end: WaitEnd) {
+        let thread = self.agent.identity().thread;
+        self.volatile.timed.remove(&call.id);
+        self.batch.completed(thread, &turn.id, lines::shown_wait(&call.id, thread), self.ctx.now, None);
+        let output = tools::wait_output(call, end, &self.settings.wait);
+        self.batch.output(self.ctx.ids, call, &output);
+        let item =
+            Shown::Collab { call: call.id.clone(), tool: "wait", agents: Vec::new(), prompt: None, ok: Some(true) };
+        self.notify(Event::ItemCompleted { turn: turn.id.clone(), item });
+    }
+
+    /// Gives every open call of an interrupted turn its output, and ends what runs.
+    pub(super) fn abandon_calls(&mut self, turn: &Turn) {
+        for call in turn.calls.iter().filter(|call| call.state != CallState::Done) {
+            let busy = self.volatile.busy.contains_key(&call.id);
+            match &call.state {
+                CallState::Early { output } => self.batch.output(self.ctx.ids, call, output),
+                CallState::Pending if !busy => {}
+                CallState::Spawning(_) | CallState::Done => {}
+                CallState::Pending | CallState::Started { .. } | CallState::Waiting { .. } => {
+                    self.batch.output(self.ctx.ids, call, ABORTED_BY_USER);
+                }
+            }
+            if busy {
+                self.effects.push(Effect::Kill { call: call.id.clone() });
+            }
+        }
+    }
+
+    /// A dead process may have begun to act on other agents: find out before its turn is closed. True while the
+    /// answer is not there.
+    pub(super) fn close_asked(&mut self, turn: &Turn) -> bool {
+        let Some(call) = turn.first_open() else {
+            return false;
+        };
+        if self.volatile.busy.contains_key(&call.id) {
+            return true;
+        }
+        match (&call.state, self.tool(call)) {
+            (CallState::Spawning(spawn), Tool::Spawn { .. }) => self.ask_spawn(turn, call, spawn.clone(), true),
+            (CallState::Pending, Tool::Mail { kind, target, message }) => {
+                self.volatile.busy.insert(call.id.clone(), ASKED);
+                let ask = Ask::Mail { target, kind, text: message, n: call.n, turn: turn.origin() };
+                self.effects.push(Effect::Ask { call: call.id.clone(), ask });
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Writes what is known of the calls of a dead process: nothing of those that never started.
+    pub(super) fn lose_calls(&mut self, turn: &Turn) {
+        for call in turn.calls.iter().filter(|call| call.state != CallState::Done) {
+            match &call.state {
+                CallState::Early { output } => self.batch.output(self.ctx.ids, call, output),
+                CallState::Started { group } => {
+                    self.batch.output(self.ctx.ids, call, prompt::EFFECT_UNKNOWN);
+                    self.effects.extend(group.map(Effect::KillLeftover));
+                }
+                CallState::Pending | CallState::Spawning(_) | CallState::Waiting { .. } | CallState::Done => {}
+            }
+        }
+    }
+}
+
+fn collab(call: &CallId, tool: &'static str, prompt: Option<String>) -> Shown {
+    Shown::Collab { call: call.clone(), tool, agents: Vec::new(), prompt, ok: None }
+}

@@ -1,0 +1,341 @@
+//! The lines of a batch: what an agent writes, in Codex's shapes and order.
+
+use sapwood_model::Response;
+use sapwood_protocol::item::{Item, ItemView, message_text};
+use sapwood_protocol::line::{Cause, EarlyOutput, Mark};
+use sapwood_protocol::own::{Accepted, InputLane, Own, Sender, TurnOrigin};
+use sapwood_protocol::{AgentPath, CallId, Ids, Line, Millis, SessionId, ThreadId, TurnId, Usage};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::effect::{ToolEnd, ToolResult};
+use super::settings::{SandboxMode, Settings};
+use super::state::{Agent, Identity};
+use super::turn::{Call, Turn};
+
+/// The window that turn lines name: Codex's fallback for a model that its catalogue does not know.
+const CONTEXT_WINDOW: u64 = 258_400;
+
+/// Collects the lines of one batch and numbers them.
+pub struct Batch {
+    now: Millis,
+    ordinal: Option<u64>,
+    lines: Vec<Line>,
+}
+
+impl Batch {
+    /// A batch that continues the rollout of `agent`.
+    pub fn after(agent: &Agent, now: Millis) -> Self {
+        Self { now, ordinal: agent.next_ordinal, lines: Vec::new() }
+    }
+
+    /// The lines.
+    pub fn into_lines(self) -> Vec<Line> {
+        self.lines
+    }
+
+    /// The ordinal of the next line with a Codex type.
+    pub fn ordinal(&self) -> u64 {
+        self.ordinal.unwrap_or_default()
+    }
+
+    /// Adds a line with a Codex type.
+    pub fn codex<P: Serialize + ?Sized>(&mut self, kind: &str, payload: &P, mark: Option<&Mark>) {
+        self.lines.push(Line::encode(self.now, self.ordinal, kind, payload, mark));
+        self.ordinal = self.ordinal.map(|ordinal| ordinal + 1);
+    }
+
+    /// Adds a line of ours.
+    pub fn own(&mut self, own: &Own) {
+        self.lines.push(own.line(self.now));
+    }
+
+    /// Adds an item that we write.
+    pub fn item(&mut self, item: &Item<'_>, mark: Option<&Mark>) {
+        self.codex("response_item", item, mark);
+    }
+
+    /// Adds the snapshot of a completed item, as a client sees it.
+    pub fn completed(&mut self, thread: ThreadId, turn: &TurnId, item: Value, started: Millis, mark: Option<&Mark>) {
+        let payload = json!({
+            "type": "item_completed", "thread_id": thread, "turn_id": turn, "item": item,
+            "started_at_ms": started, "completed_at_ms": self.now,
+        });
+        self.codex("event_msg", &payload, mark);
+    }
+
+    /// Adds the output of a call.
+    pub fn output(&mut self, ids: &mut Ids, call: &Call, output: &str) {
+        let call_id = &call.id;
+        let item = match call.custom {
+            true => Item::CustomToolCallOutput { id: ids.item("ctco", self.now), call_id, output },
+            false => Item::FunctionCallOutput { id: ids.item("fco", self.now), call_id, output },
+        };
+        self.item(&item, None);
+    }
+
+    /// Adds the line that opens a turn.
+    pub fn task_started(&mut self, turn: &TurnOrigin, cause: Option<(&TurnOrigin, &AgentPath)>, mark: Option<&Mark>) {
+        let TurnOrigin { turn: id, root_turn: root } = turn;
+        let attribution = json!({
+            "turn_id": id, "turn_trigger": null,
+            "parent_turn_id": cause.map(|(origin, _)| &origin.turn),
+            "initiating_agent_path": cause.map(|(_, path)| path),
+            "root_turn_id": root,
+        });
+        let payload = json!({
+            "type": "task_started", "turn_attribution": attribution, "turn_id": id, "root_turn_id": root,
+            "started_at": self.now.secs(), "model_context_window": CONTEXT_WINDOW, "collaboration_mode_kind": "default",
+        });
+        self.codex("event_msg", &payload, mark);
+    }
+
+    /// Adds the settings of a turn.
+    pub fn turn_context(&mut self, turn: &TurnOrigin, identity: &Identity, settings: &Settings) {
+        let model = &settings.model;
+        let mut payload = json!({
+            "turn_id": turn.turn, "root_turn_id": turn.root_turn, "cwd": identity.cwd,
+            "approval_policy": "never", "approvals_reviewer": "user",
+        });
+        permissions(&mut payload, settings.sandbox);
+        let rest = json!({
+            "model": model,
+            "collaboration_mode": {"mode": "default", "settings":
+                {"model": model, "reasoning_effort": null, "developer_instructions": null}},
+            "multi_agent_version": "v2", "realtime_active": false, "summary": "auto",
+            "sandbox_policy": {"type": settings.sandbox.name()},
+        });
+        extend(&mut payload, rest);
+        self.codex("turn_context", &payload, None);
+    }
+
+    /// Adds the settings of the thread, as its first turn leaves them.
+    pub fn settings_applied(&mut self, identity: &Identity, settings: &Settings) {
+        let model = &settings.model;
+        let mut applied = json!({
+            "model": model, "model_provider_id": settings.provider, "approval_policy": "never",
+            "approvals_reviewer": "user",
+        });
+        permissions(&mut applied, settings.sandbox);
+        let rest = json!({
+            "cwd": identity.cwd, "runtime_workspace_roots": [identity.cwd],
+            "collaboration_mode": {"mode": "default", "settings":
+                {"model": model, "reasoning_effort": null, "developer_instructions": null}},
+        });
+        extend(&mut applied, rest);
+        let payload =
+            json!({"type": "thread_settings_applied", "thread_id": identity.thread, "thread_settings": applied});
+        self.codex("event_msg", &payload, None);
+    }
+
+    /// Adds the model's answer: its items, then the record that closes it.
+    pub fn response(&mut self, identity: &Identity, turn: &Turn, agent: &Agent, response: &Response) {
+        for json in &response.items {
+            let (Some(item), Ok(raw)) = (ItemView::parse(json), serde_json::from_slice::<&RawValue>(json)) else {
+                continue;
+            };
+            let id = item.id.as_ref().map_or("", |id| id.as_str());
+            if let Some(shown) = shown_item(&item, id, json) {
+                self.completed(identity.thread, &turn.id, shown, self.now, None);
+            }
+            self.codex("response_item", raw, None);
+        }
+        self.usage_record(identity, turn, agent, &response.id, response.usage);
+    }
+
+    /// Adds the record that closes an answer.
+    pub fn usage_record(&mut self, identity: &Identity, turn: &Turn, agent: &Agent, response: &str, usage: Usage) {
+        let (mut of_turn, mut of_thread) = (turn.usage, agent.usage);
+        of_turn += usage;
+        of_thread += usage;
+        let payload = json!({
+            "thread_id": identity.thread, "turn_id": turn.id, "session_id": identity.session,
+            "root_turn_id": turn.root, "response_id": response, "usage": usage,
+            "turn_token_usage": of_turn, "thread_token_usage": of_thread,
+        });
+        self.codex("token_usage_record", &payload, None);
+    }
+
+    /// Adds the running total of tokens.
+    pub fn token_count(&mut self, total: Usage, last: Usage) {
+        let payload = json!({
+            "type": "token_count",
+            "info": {"total_token_usage": total, "last_token_usage": last, "last_usage_includes_reasoning": false,
+                "model_context_window": CONTEXT_WINDOW},
+            "rate_limits": null,
+        });
+        self.codex("event_msg", &payload, None);
+    }
+
+    /// Adds the line that ends a turn by itself, well or with an error.
+    pub fn task_complete(&mut self, turn: &Turn, error: Option<&str>) {
+        let mut payload = json!({
+            "type": "task_complete", "root_turn_id": turn.root, "turn_id": turn.id,
+            "last_agent_message": turn.last_message, "started_at": turn.started.secs(),
+            "completed_at": self.now.secs(), "duration_ms": self.now.since(turn.started),
+        });
+        if let Some(message) = error {
+            payload["last_agent_message"] = Value::Null;
+            payload["error"] = json!({"message": message, "codex_error_info": "other"});
+        }
+        self.codex("event_msg", &payload, None);
+    }
+
+    /// Adds the line that ends a turn from outside.
+    pub fn turn_aborted(&mut self, turn: &Turn, cause: Cause) {
+        let payload = json!({
+            "type": "turn_aborted", "root_turn_id": turn.root, "turn_id": turn.id, "reason": "interrupted",
+            "started_at": turn.started.secs(), "completed_at": self.now.secs(),
+            "duration_ms": self.now.since(turn.started),
+        });
+        self.codex("event_msg", &payload, Some(&Mark::cause(cause)));
+    }
+}
+
+fn extend(payload: &mut Value, more: Value) {
+    if let (Value::Object(payload), Value::Object(more)) = (payload, more) {
+        payload.extend(more);
+    }
+}
+
+fn permissions(payload: &mut Value, sandbox: SandboxMode) {
+    // A profile of the read-only mode is left out: Codex derives it from the sandbox policy.
+    if sandbox == SandboxMode::DangerFullAccess {
+        payload["permission_profile"] = json!({"type": "disabled"});
+    }
+}
+
+/// An item of a model as a client sees it; calls are shown when they end.
+fn shown_item(item: &ItemView<'_>, id: &str, json: &[u8]) -> Option<Value> {
+    match &*item.kind {
+        "message" if item.role.as_deref() == Some("assistant") => {
+            let text = message_text(json)?;
+            let mut shown = json!({"type": "AgentMessage", "id": id, "content": [{"type": "Text", "text": text}]});
+            if let Some(phase) = &item.phase {
+                shown["phase"] = json!(phase);
+            }
+            Some(shown)
+        }
+        "reasoning" => {
+            let summary = reasoning_summary(json);
+            Some(json!({"type": "Reasoning", "id": id, "summary_text": summary, "raw_content": []}))
+        }
+        _ => None,
+    }
+}
+
+/// The parts of a reasoning item's summary.
+pub fn reasoning_summary(json: &[u8]) -> Vec<String> {
+    let parts = serde_json::from_slice::<Value>(json).ok();
+    let parts = parts.as_ref().and_then(|item| item["summary"].as_array()).map(Vec::as_slice).unwrap_or_default();
+    parts.iter().filter_map(|part| part["text"].as_str().map(str::to_owned)).collect()
+}
+
+/// A user's message as a client sees it.
+pub fn shown_user(id: &str, text: &str) -> Value {
+    json!({"type": "UserMessage", "id": id, "content": [{"type": "text", "text": text, "text_elements": []}]})
+}
+
+/// A shell command that has ended, as a client sees it.
+pub fn shown_command(call: &Call, shell: &str, command: &str, cwd: &str, result: &ToolResult) -> Value {
+    let (status, code) = match result.end {
+        ToolEnd::Exited(0) => ("completed", 0),
+        ToolEnd::Exited(code) => ("failed", code),
+        ToolEnd::Signalled(signal) => ("failed", 128 + signal),
+        ToolEnd::TimedOut | ToolEnd::Refused(_) | ToolEnd::Unknown => ("failed", -1),
+    };
+    let output = match &result.end {
+        ToolEnd::Refused(why) => why,
+        _ => &result.output,
+    };
+    json!({
+        "type": "CommandExecution", "id": call.id, "process_id": null,
+        "command": [shell, "-c", command], "cwd": format!("file://{cwd}"),
+        "parsed_cmd": [{"type": "unknown", "cmd": command}], "source": "unified_exec_startup", "status": status,
+        "aggregated_output": output, "exit_code": code,
+        "duration": {"secs": result.wall.as_secs(), "nanos": result.wall.subsec_nanos()},
+    })
+}
+
+/// Something that an agent did to another one, as a client sees it.
+pub fn shown_activity(id: &str, kind: &str, agent: ThreadId, path: &AgentPath, model: Option<&str>) -> Value {
+    json!({
+        "type": "SubAgentActivity", "model": model, "reasoning_effort": null, "id": id, "kind": kind,
+        "agent_thread_id": agent, "agent_path": path,
+    })
+}
+
+/// A wait that has ended, as a client sees it.
+pub fn shown_wait(call: &CallId, sender: ThreadId) -> Value {
+    json!({
+        "type": "CollabAgentToolCall", "id": call, "tool": "wait", "status": "completed",
+        "sender_thread_id": sender, "receiver_thread_ids": [], "receiver_agents": [], "agents_states": {},
+    })
+}
+
+/// The mark of an output that waits for the calls before it.
+pub fn early(call: &CallId, text: String) -> Mark {
+    Mark { output: Some(EarlyOutput { call: call.clone(), text }), ..Mark::default() }
+}
+
+/// Who is to be made.
+pub struct NewAgent<'a> {
+    /// Its thread.
+    pub thread: ThreadId,
+    /// Its tree.
+    pub session: SessionId,
+    /// Its path.
+    pub path: &'a AgentPath,
+    /// Its spawner.
+    pub parent: Option<ThreadId>,
+    /// Its nickname.
+    pub nickname: Option<&'a str>,
+    /// Its working directory.
+    pub cwd: &'a str,
+    /// Its first input.
+    pub first: Option<&'a Accepted>,
+}
+
+/// The lines that a rollout is born with: who it is, and its first input.
+pub fn birth(new: &NewAgent<'_>, settings: &Settings, ids: &mut Ids, now: Millis) -> Vec<Line> {
+    let source = match new.parent {
+        None => json!("exec"),
+        Some(parent) => json!({"subagent": {"thread_spawn": {
+            "parent_thread_id": parent, "depth": new.path.depth(), "agent_path": new.path,
+            "agent_nickname": new.nickname, "agent_role": null,
+        }}}),
+    };
+    let mut meta = json!({"session_id": new.session, "id": new.thread});
+    if let Some(parent) = new.parent {
+        meta["parent_thread_id"] = json!(parent);
+    }
+    extend(
+        &mut meta,
+        json!({
+            "timestamp": now.timestamp(), "cwd": new.cwd, "runtime_workspace_roots": [new.cwd],
+            "originator": settings.originator, "cli_version": settings.version, "source": source,
+        }),
+    );
+    if let (Some(_), nickname) = (new.parent, new.nickname) {
+        extend(&mut meta, json!({"thread_source": "subagent", "agent_nickname": nickname, "agent_path": new.path}));
+    }
+    extend(
+        &mut meta,
+        json!({
+            "model_provider": settings.provider,
+            "base_instructions": {"text": settings.base_instructions, "provenance": {"type": "custom"}},
+            "history_mode": "paginated", "multi_agent_version": "v2",
+            "context_window": {"window_id": ids.uuid(now)},
+        }),
+    );
+    let mut lines = vec![Line::encode(now, Some(0), "session_meta", &meta, None)];
+    lines.extend(new.first.map(|first| Own::Accepted(first.clone()).line(now)));
+    lines
+}
+
+/// The acceptance of mail from another agent.
+pub fn accepted_mail(from: Sender, wake: bool, body: sapwood_protocol::own::Body) -> Accepted {
+    let id = format!("{}:{}", from.thread, from.n).into();
+    Accepted { id, place: 0, lane: InputLane::Mail, wake, from: Some(from), body: Some(body) }
+}

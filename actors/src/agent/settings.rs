@@ -1,0 +1,128 @@
+//! What all agents of a tree share: one value, made once, behind one pointer.
+
+use sapwood_protocol::Millis;
+
+/// The settings of a tree.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The model's name, as requests and turn contexts give it.
+    pub model: String,
+    /// The provider's id.
+    pub provider: String,
+    /// What a model is told about its work; under 4 KB.
+    pub base_instructions: String,
+    /// The text of the project's AGENTS.md files, if there are any.
+    pub agents_md: Option<String>,
+    /// What a shell command may do.
+    pub sandbox: SandboxMode,
+    /// The shell that runs commands, by name.
+    pub shell: String,
+    /// The time zone's name, for the model.
+    pub timezone: String,
+    /// Seconds that local time is ahead of UTC: the date that a model is told.
+    pub utc_offset_seconds: i32,
+    /// The client that started the tree.
+    pub originator: String,
+    /// Our version.
+    pub version: String,
+    /// Limits of `wait_agent`.
+    pub wait: WaitLimits,
+    /// Default and longest run of a shell command.
+    pub exec_timeout: ExecLimits,
+    /// Generations below the root, at most: the tools to spawn are not offered at the bottom.
+    pub max_depth: u32,
+    /// Agents in one tree, at most, the ended ones included.
+    pub max_agents: usize,
+    /// Turns that work at the same time, the root's included.
+    pub slots: u32,
+    /// Tries of one request after the first, where another try may succeed.
+    pub retries: u32,
+    /// An interrupted turn leaves a note for the model.
+    pub interrupt_message: bool,
+}
+
+/// What a shell command may do. The names are Codex's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SandboxMode {
+    /// Read anything, write nothing, connect nowhere.
+    #[default]
+    ReadOnly,
+    /// Whatever the person may do.
+    DangerFullAccess,
+}
+
+impl SandboxMode {
+    /// Its name on the command line and in the rollout.
+    pub fn name(self) -> &'static str {
+        match self {
+            SandboxMode::ReadOnly => "read-only",
+            SandboxMode::DangerFullAccess => "danger-full-access",
+        }
+    }
+}
+
+/// Limits of `wait_agent`, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct WaitLimits {
+    /// Shorter ones are made this long.
+    pub min: u64,
+    /// Without a wish.
+    pub default: u64,
+    /// Longer ones are refused.
+    pub max: u64,
+}
+
+impl Default for WaitLimits {
+    /// Codex's (`multi-agent.md` 2.1).
+    fn default() -> Self {
+        Self { min: 10_000, default: 30_000, max: 3_600_000 }
+    }
+}
+
+/// Limits of a shell command, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct ExecLimits {
+    /// Without a wish.
+    pub default: u64,
+    /// Longer ones are cut to this.
+    pub max: u64,
+}
+
+impl Default for ExecLimits {
+    /// Two minutes hold a build of most projects; an hour holds a long test suite.
+    fn default() -> Self {
+        Self { default: 120_000, max: 3_600_000 }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model: "rehearsal".into(),
+            provider: "rehearsal".into(),
+            base_instructions: super::prompt::BASE_INSTRUCTIONS.into(),
+            agents_md: None,
+            sandbox: SandboxMode::ReadOnly,
+            shell: "bash".into(),
+            timezone: "Etc/UTC".into(),
+            utc_offset_seconds: 0,
+            originator: "sapwood_exec".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            wait: WaitLimits::default(),
+            exec_timeout: ExecLimits::default(),
+            max_depth: 8,
+            max_agents: 10_000,
+            slots: 4,
+            retries: 5,
+            interrupt_message: true,
+        }
+    }
+}
+
+impl Settings {
+    /// The local date of a moment, `YYYY-MM-DD`.
+    pub fn date(&self, now: Millis) -> String {
+        let local = now.0 as i64 + i64::from(self.utc_offset_seconds) * 1000;
+        Millis(u64::try_from(local).unwrap_or_default()).timestamp()[..10].to_owned()
+    }
+}

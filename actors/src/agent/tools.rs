@@ -1,0 +1,377 @@
+//! The tools that a model may call: parsing and checking of calls, and the words of refusals.
+//!
+//! Names, arguments, results and error texts as in `multi-agent.md` 2.1.
+
+use std::time::Duration;
+
+use sapwood_protocol::AgentPath;
+use sapwood_protocol::item::MailKind;
+use serde::Deserialize;
+
+use super::effect::{ExecCall, ToolEnd, ToolResult};
+use super::settings::{Settings, WaitLimits};
+use super::turn::Call;
+
+/// The namespace of the tools that act on other agents.
+pub const COLLABORATION: &str = "collaboration";
+
+/// A call, understood.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tool {
+    /// `exec_command`.
+    Exec(ExecCall),
+    /// `spawn_agent`.
+    Spawn {
+        /// Its path.
+        path: AgentPath,
+        /// Its task.
+        message: String,
+    },
+    /// `send_message` and `followup_task`.
+    Mail {
+        /// Which of the two.
+        kind: MailKind,
+        /// To whom.
+        target: String,
+        /// What it says.
+        message: String,
+    },
+    /// `wait_agent`.
+    Wait {
+        /// How long, in milliseconds.
+        timeout: u64,
+    },
+    /// `interrupt_agent`.
+    Interrupt {
+        /// Whom.
+        target: String,
+    },
+    /// `list_agents`.
+    List {
+        /// Only at and below this path.
+        prefix: Option<String>,
+    },
+    /// Refused: the text is its output.
+    Invalid(String),
+}
+
+impl Tool {
+    /// The tool's name for those who watch; nothing for a shell command.
+    pub fn collab(&self) -> Option<&'static str> {
+        match self {
+            Tool::Spawn { .. } => Some("spawn_agent"),
+            Tool::Mail { kind: MailKind::NewTask, .. } => Some("followup_task"),
+            Tool::Mail { .. } => Some("send_message"),
+            Tool::Wait { .. } => Some("wait"),
+            Tool::Interrupt { .. } => Some("interrupt_agent"),
+            Tool::List { .. } => Some("list_agents"),
+            Tool::Exec(_) | Tool::Invalid(_) => None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ExecArgs {
+    cmd: String,
+    #[serde(default)]
+    workdir: Option<String>,
+    #[serde(default)]
+    timeout_ms: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SpawnArgs {
+    task_name: String,
+    message: String,
+    #[serde(default)]
+    fork_turns: Option<String>,
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    reasoning_effort: Option<String>,
+    #[serde(default)]
+    fork_context: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MailArgs {
+    target: String,
+    message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WaitArgs {
+    #[serde(default)]
+    timeout_ms: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InterruptArgs {
+    target: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListArgs {
+    #[serde(default)]
+    path_prefix: Option<String>,
+}
+
+fn args<'a, T: Deserialize<'a>>(call: &'a Call) -> Result<T, String> {
+    serde_json::from_str(&call.input).map_err(|error| format!("failed to parse function arguments: {error}"))
+}
+
+/// Understands a call of the agent at `path`.
+pub fn parse(call: &Call, path: &AgentPath, settings: &Settings) -> Tool {
+    understand(call, path, settings).unwrap_or_else(Tool::Invalid)
+}
+
+fn understand(call: &Call, path: &AgentPath, settings: &Settings) -> Result<Tool, String> {
+    let collaboration = &*call.namespace == COLLABORATION && path.depth() < settings.max_depth;
+    match &*call.name {
+        _ if call.custom => {}
+        "exec_command" if call.namespace.is_empty() => return exec(args(call)?, settings),
+        "spawn_agent" if collaboration => return spawn(args(call)?, path, settings),
+        "send_message" if collaboration => return mail(MailKind::Message, args(call)?),
+        "followup_task" if collaboration => return mail(MailKind::NewTask, args(call)?),
+        "wait_agent" if collaboration => {
+            let WaitArgs { timeout_ms } = args(call)?;
+            return wait_timeout(timeout_ms, &settings.wait).map(|(timeout, _)| Tool::Wait { timeout });
+        }
+        "interrupt_agent" if collaboration => {
+            let InterruptArgs { target } = args(call)?;
+            return Ok(Tool::Interrupt { target });
+        }
+        "list_agents" if collaboration => {
+            let ListArgs { path_prefix } = args(call)?;
+            return Ok(Tool::List { prefix: path_prefix });
+        }
+        _ => {}
+    }
+    Err(format!("unsupported call: {}{}", call.namespace, call.name))
+}
+
+fn exec(args: ExecArgs, settings: &Settings) -> Result<Tool, String> {
+    if args.cmd.trim().is_empty() {
+        return Err("exec_command needs a command: `cmd` is empty".into());
+    }
+    let limits = &settings.exec_timeout;
+    let timeout = Duration::from_millis(args.timeout_ms.unwrap_or(limits.default).clamp(1, limits.max));
+    Ok(Tool::Exec(ExecCall { cmd: args.cmd, workdir: args.workdir, timeout }))
+}
+
+fn spawn(args: SpawnArgs, path: &AgentPath, settings: &Settings) -> Result<Tool, String> {
+    if args.fork_context.is_some() {
+        return Err("fork_context is not supported in MultiAgentV2; use fork_turns instead".into());
+    }
+    let fork = args.fork_turns.as_deref().map(str::trim).unwrap_or_default().to_ascii_lowercase();
+    match &*fork {
+        "none" => {}
+        "" | "all" => {
+            return Err("fork_turns `all` (the default) is not available in this version yet; pass fork_turns `none` \
+                        and put what the agent must know into its message"
+                .into());
+        }
+        n if n.parse::<u32>().is_ok_and(|n| n > 0) => {
+            return Err("fork_turns with a number of turns is not available in this version yet; pass fork_turns \
+                        `none` and put what the agent must know into its message"
+                .into());
+        }
+        _ => return Err("fork_turns must be `none`, `all`, or a positive integer string".into()),
+    }
+    if args.message.trim().is_empty() {
+        return Err("Empty message can't be sent to an agent".into());
+    }
+    if let Some(model) = args.model.filter(|model| *model != settings.model) {
+        let ours = &settings.model;
+        return Err(format!("Unknown model `{model}` for spawn_agent. Available models: {ours}"));
+    }
+    if let Some(effort) = args.reasoning_effort {
+        let ours = &settings.model;
+        return Err(format!(
+            "Reasoning effort `{effort}` is not supported for model `{ours}`. Supported reasoning efforts: none given; \
+             leave reasoning_effort out"
+        ));
+    }
+    let path = path.join(&args.task_name).map_err(|error| error.to_string())?;
+    Ok(Tool::Spawn { path, message: args.message })
+}
+
+fn mail(kind: MailKind, args: MailArgs) -> Result<Tool, String> {
+    if args.message.trim().is_empty() {
+        return Err("Empty message can't be sent to an agent".into());
+    }
+    Ok(Tool::Mail { kind, target: args.target, message: args.message })
+}
+
+/// The timeout that a wait really has, and the note for a model that asked for a shorter one.
+fn wait_timeout(wish: Option<f64>, limits: &WaitLimits) -> Result<(u64, Option<String>), String> {
+    let Some(wish) = wish else {
+        return Ok((limits.default, None));
+    };
+    if !wish.is_finite() || wish > limits.max as f64 {
+        return Err(format!("timeout_ms must be at most {}", limits.max));
+    }
+    let wish = wish.max(0.0) as u64;
+    if wish >= limits.min {
+        return Ok((wish, None));
+    }
+    let min = limits.min;
+    Ok((min, Some(format!("Requested timeout of {wish}ms was clamped to the minimum of {min}ms."))))
+}
+
+/// Why a wait ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitEnd {
+    /// Mail is there.
+    Mail,
+    /// A user said something.
+    Steer,
+    /// Its time is over.
+    Deadline,
+}
+
+/// The output of a wait.
+pub fn wait_output(call: &Call, end: WaitEnd, limits: &WaitLimits) -> String {
+    let (message, timed_out) = match end {
+        WaitEnd::Mail => ("Wait completed.", false),
+        WaitEnd::Steer => ("Wait interrupted by new input.", false),
+        WaitEnd::Deadline => ("Wait timed out.", true),
+    };
+    let mut output = format!(r#"{{"message":"{message}","timed_out":{timed_out}}}"#);
+    let wish = args(call).ok().and_then(|WaitArgs { timeout_ms }| timeout_ms);
+    if let Ok((_, Some(note))) = wait_timeout(wish, limits) {
+        output.push_str("\n\n");
+        output.push_str(&note);
+    }
+    output
+}
+
+/// The output of a shell command, in the form that models know.
+pub fn exec_output(result: &ToolResult, chunk: u64) -> String {
+    let how = match &result.end {
+        ToolEnd::Exited(code) => format!("Process exited with code {code}"),
+        ToolEnd::Signalled(signal) => format!("Process ended by signal {signal}"),
+        ToolEnd::TimedOut => "Process timed out and was killed".to_owned(),
+        ToolEnd::Refused(why) => return format!("exec_command failed: {why}"),
+        ToolEnd::Unknown => return super::prompt::EFFECT_UNKNOWN.to_owned(),
+    };
+    let (wall, tokens) = (result.wall.as_secs_f64(), result.total_bytes.div_ceil(4));
+    let (chunk, output) = (chunk & 0xff_ffff, &result.output);
+    format!(
+        "Chunk ID: {chunk:06x}\nWall time: {wall:.4} seconds\n{how}\nOriginal token count: {tokens}\nOutput:\n{output}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::turn::CallState;
+    use super::*;
+    use sapwood_protocol::CallId;
+
+    fn call(namespace: &str, name: &str, input: &str) -> Call {
+        let (namespace, name, input) = (namespace.into(), name.into(), input.into());
+        Call { id: CallId::from("c"), custom: false, namespace, name, input, n: 3, state: CallState::Pending }
+    }
+
+    fn tool(name: &str, input: &str) -> Tool {
+        let namespace = if name == "exec_command" { "" } else { COLLABORATION };
+        parse(&call(namespace, name, input), &AgentPath::root(), &Settings::default())
+    }
+
+    fn refused(name: &str, input: &str) -> String {
+        match tool(name, input) {
+            Tool::Invalid(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn refusals() {
+        let table = [
+            ("no_such_tool", "{}", "unsupported call: collaborationno_such_tool"),
+            ("spawn_agent", "{", "failed to parse function arguments: EOF while parsing an object at line 1 column 1"),
+            (
+                "spawn_agent",
+                r#"{"task_name":"a"}"#,
+                "failed to parse function arguments: missing field `message` at line 1 column 17",
+            ),
+            (
+                "spawn_agent",
+                r#"{"task_name":"A","message":"m","fork_turns":"none"}"#,
+                "agent_name must use only lowercase letters, digits, and underscores",
+            ),
+            (
+                "spawn_agent",
+                r#"{"task_name":"a","message":" ","fork_turns":"none"}"#,
+                "Empty message can't be sent to an agent",
+            ),
+            (
+                "spawn_agent",
+                r#"{"task_name":"a","message":"m","fork_turns":"0"}"#,
+                "fork_turns must be `none`, `all`, or a positive integer string",
+            ),
+            (
+                "spawn_agent",
+                r#"{"task_name":"a","message":"m","fork_context":true}"#,
+                "fork_context is not supported in MultiAgentV2; use fork_turns instead",
+            ),
+            (
+                "spawn_agent",
+                r#"{"task_name":"a","message":"m","fork_turns":"none","model":"x"}"#,
+                "Unknown model `x` for spawn_agent. Available models: rehearsal",
+            ),
+            ("send_message", r#"{"target":"a","message":""}"#, "Empty message can't be sent to an agent"),
+            ("wait_agent", r#"{"timeout_ms":3600001}"#, "timeout_ms must be at most 3600000"),
+            ("exec_command", r#"{"cmd":" "}"#, "exec_command needs a command: `cmd` is empty"),
+        ];
+        for (name, input, text) in table {
+            assert_eq!(refused(name, input), text, "{name} {input}");
+        }
+        assert!(refused("spawn_agent", r#"{"task_name":"a","message":"m"}"#).contains("not available in this version"));
+        assert!(
+            refused("list_agents", r#"{"x":1}"#).starts_with("failed to parse function arguments: unknown field `x`")
+        );
+    }
+
+    #[test]
+    fn what_is_understood() {
+        let path = AgentPath::root().join("a").unwrap();
+        assert_eq!(
+            tool("spawn_agent", r#"{"task_name":"a","message":"m","fork_turns":"none"}"#),
+            Tool::Spawn { path, message: "m".into() }
+        );
+        assert_eq!(tool("wait_agent", "{}"), Tool::Wait { timeout: 30_000 });
+        assert_eq!(tool("wait_agent", r#"{"timeout_ms":5}"#), Tool::Wait { timeout: 10_000 });
+        let exec = ExecCall { cmd: "ls".into(), workdir: None, timeout: Duration::from_millis(120_000) };
+        assert_eq!(tool("exec_command", r#"{"cmd":"ls","yield_time_ms":9}"#), Tool::Exec(exec));
+    }
+
+    #[test]
+    fn tools_end_with_the_generations() {
+        let settings = Settings { max_depth: 1, ..Settings::default() };
+        let child = AgentPath::root().join("a").unwrap();
+        let call = call(COLLABORATION, "list_agents", "{}");
+        assert!(matches!(parse(&call, &child, &settings), Tool::Invalid(_)));
+    }
+
+    #[test]
+    fn outputs() {
+        let limits = WaitLimits::default();
+        let short = call(COLLABORATION, "wait_agent", r#"{"timeout_ms":5}"#);
+        assert_eq!(
+            wait_output(&short, WaitEnd::Deadline, &limits),
+            "{\"message\":\"Wait timed out.\",\"timed_out\":true}\n\nRequested timeout of 5ms was clamped to the minimum of 10000ms."
+        );
+        let result =
+            ToolResult { end: ToolEnd::Exited(3), output: "bad\n".into(), total_bytes: 4, wall: Duration::ZERO };
+        assert_eq!(
+            exec_output(&result, 0x0f_7075),
+            "Chunk ID: 0f7075\nWall time: 0.0000 seconds\nProcess exited with code 3\nOriginal token count: 1\nOutput:\nbad\n"
+        );
+    }
+}

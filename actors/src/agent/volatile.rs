@@ -1,0 +1,66 @@
+//! What belongs to one incarnation and starts empty: slot, workers, tries, timers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sapwood_protocol::{CallId, Millis};
+
+/// The volatile state. Replaced by the shell after each decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Volatile {
+    /// The slot of this agent's turn.
+    pub slot: Slot,
+    /// The model call that is under way.
+    pub sampling: Option<u64>,
+    /// Failed tries of the request that is under way.
+    pub failures: u32,
+    /// The request is tried again then.
+    pub retry_at: Option<Millis>,
+    /// Calls that a worker or the tree is busy with, and the effect that started it.
+    pub busy: BTreeMap<CallId, u64>,
+    /// Waits whose timer runs.
+    pub timed: BTreeSet<CallId>,
+    /// What became of the report of the last turn.
+    pub report: ReportState,
+    /// Answers to the incarnation before may still be in the mailbox: what it left started is not given up yet.
+    pub recovering: bool,
+    /// How far the closing of what process death left open has come.
+    pub closing: Closing,
+}
+
+/// While a tree is loaded, open turns are closed and nothing is run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Closing {
+    /// This is no loading.
+    #[default]
+    No,
+    /// The tree is being loaded.
+    Loading,
+    /// What a dead process may have asked of other agents is answered.
+    Answered,
+}
+
+/// The slot of a turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Slot {
+    /// None is held and none is asked for.
+    #[default]
+    None,
+    /// Asked for.
+    Wanted,
+    /// Held.
+    Held,
+}
+
+/// What became of the report of the last turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReportState {
+    /// Not sent by this incarnation.
+    #[default]
+    Unsent,
+    /// Sent, and not answered yet.
+    Sent(u64),
+    /// Refused for now; a timer runs.
+    Later(u64),
+    /// In the requester's rollout.
+    Accepted(u64),
+}

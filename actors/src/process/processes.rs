@@ -1,0 +1,280 @@
+//! Where commands come from: one reaper a sapwood process, started by the first command and replaced if it is lost.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, sendmsg};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Interest, Lines};
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Semaphore;
+
+use super::wire::{MAX_ORDERS_BYTES, Orders, REQUEST_FDS, Report, SPAWN};
+use super::{Command, GroupId, Held, REAP_SUBCOMMAND, proc, reap};
+
+/// Requests a reaper has not answered yet. Their descriptors are in flight, which the kernel limits to a user's open files.
+const MAX_STARTING: usize = 64;
+/// How long [`Processes::close`] waits for the reaper's end.
+const CLOSE_GRACE: Duration = Duration::from_secs(2);
+
+/// Why a command could not even be held. Nothing of it ran, and nothing of it is left.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// An empty argument list.
+    #[error("the command is empty; give at least a program")]
+    Empty,
+    /// A directory that depends on where sapwood was started.
+    #[error("the working directory {0:?} is not absolute; give the whole path")]
+    RelativeDirectory(PathBuf),
+    /// A path that cannot be written as text.
+    #[error("the command cannot be encoded: {0}; use paths that are valid UTF-8")]
+    Encoding(#[source] serde_json::Error),
+    /// More than 64 MiB of arguments and environment.
+    #[error("the command has {bytes} bytes, the limit is {limit}; write the text to a file and pass the file's name")]
+    TooLong {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The reaper's program does not start.
+    #[error(
+        "the process reaper {program:?} cannot be started: {source}; check that the file exists and may be executed"
+    )]
+    Reaper {
+        /// What was started.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The reaper ended twice while it was asked for a process.
+    #[error(
+        "the process reaper ended before it started the command: {0}; try again, and see whether something kills it"
+    )]
+    Lost(#[source] io::Error),
+    /// The system has no room for one more process.
+    #[error("no process could be started: {0}; wait for others to end, or raise the limit on processes and open files")]
+    NotStarted(String),
+    /// No pipe or socket to be had.
+    #[error("no pipe for the command: {0}; wait for others to end, or raise the limit on open files")]
+    Pipe(#[source] io::Error),
+}
+
+/// The commands of one sapwood process. Clones share the reaper; use them in one tokio runtime.
+///
+/// When the last clone and the last [`Held`] are gone, the reaper ends, and everything that should be left with it.
+#[derive(Clone, Debug)]
+pub struct Processes(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    program: PathBuf,
+    reaper: Mutex<Option<Arc<Reaper>>>,
+}
+
+/// The worker's end of the reaper's request socket. Closing it ends every command and the reaper.
+#[derive(Debug)]
+pub(super) struct Reaper {
+    requests: UnixStream,
+    starting: Semaphore,
+    /// Owned so that tokio reaps it.
+    _child: tokio::process::Child,
+}
+
+/// The near ends of a command's channels.
+pub(super) struct Channels {
+    pub line: UnixStream,
+    pub output: pipe::Receiver,
+    pub reports: ReportLines,
+    pub control: OwnedWriteHalf,
+}
+
+impl Processes {
+    /// Commands are started with `program`, a sapwood binary (best `/proc/self/exe`, resolved), or any other that answers to
+    /// [`super::EXEC_SUBCOMMAND`] and [`REAP_SUBCOMMAND`]. Starts nothing yet.
+    pub fn new(program: PathBuf) -> Self {
+        Self(Arc::new(Inner { program, reaper: Mutex::new(None) }))
+    }
+
+    /// Starts the command's process, which waits. Dropping this future, or what it returns, ends it without anything having run.
+    ///
+    /// # Errors
+    ///
+    /// What is known before anything runs: see [`ProcessError`]. A directory or a program that does not exist is known only after the
+    /// release, and is [`super::Exit::Failed`].
+    pub async fn hold(&self, command: Command) -> Result<Held, ProcessError> {
+        let orders = encode(&command)?;
+        let mut lost = None;
+        // Twice: a reaper that somebody killed is noticed here first, and is replaced.
+        for _ in 0..2 {
+            let reaper = self.reaper()?;
+            match request(&reaper, &orders).await {
+                Ok((channels, group)) => return Ok(Held::new(reaper, channels, group, &command)),
+                Err(RequestError::Process(error)) => return Err(error),
+                Err(RequestError::Lost(error)) => {
+                    self.forget(&reaper);
+                    lost = Some(error);
+                }
+            }
+        }
+        Err(ProcessError::Lost(lost.unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())))
+    }
+
+    /// Ends all commands and the reaper, and waits until they are gone, or for two seconds. A later [`Processes::hold`] starts anew.
+    ///
+    /// For the orderly end of the program: without it the same happens, but a little after the program has ended.
+    pub async fn close(&self) {
+        let Some(reaper) = self.0.reaper.lock().take() else {
+            return;
+        };
+        let _ = rustix::net::shutdown(&reaper.requests, Shutdown::Write);
+        // The reaper never writes here: readable means that its end is closed.
+        let _ = tokio::time::timeout(CLOSE_GRACE, reaper.requests.readable()).await;
+    }
+
+    /// Kills a group that an earlier sapwood process left behind, with all that descends from its leader; `false` if there is no such
+    /// group any more. The start time keeps it from killing a stranger that has been given the same id.
+    pub fn kill_leftover(group: GroupId) -> bool {
+        let (Some(leader), Some(stat)) = (Pid::from_raw(group.id), proc::stat(group.id)) else {
+            return false;
+        };
+        if stat.start != group.start {
+            return false;
+        }
+        let members = proc::with_descendants([group.id]);
+        // Before `setsid` it is in its parent's group still, and has none of its own: no harm, and the second kill is enough.
+        let _ = kill_process_group(leader, Signal::KILL);
+        for member in members.into_iter().filter_map(Pid::from_raw) {
+            let _ = kill_process(member, Signal::KILL);
+        }
+        true
+    }
+
+    fn reaper(&self) -> Result<Arc<Reaper>, ProcessError> {
+        let mut slot = self.0.reaper.lock();
+        if let Some(reaper) = &*slot {
+            return Ok(reaper.clone());
+        }
+        let failed = |source| ProcessError::Reaper { program: self.0.program.clone(), source };
+        let (near, far) = StdUnixStream::pair().map_err(failed)?;
+        near.set_nonblocking(true).map_err(failed)?;
+        let requests = UnixStream::from_std(near).map_err(failed)?;
+        let child = tokio::process::Command::new(&self.0.program)
+            .arg0(reap::NAME)
+            .arg(REAP_SUBCOMMAND)
+            .stdin(OwnedFd::from(far))
+            // It may outlive us for a moment: whoever waits for the end of our output should not wait for it.
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(failed)?;
+        let reaper = Arc::new(Reaper { requests, starting: Semaphore::new(MAX_STARTING), _child: child });
+        *slot = Some(reaper.clone());
+        Ok(reaper)
+    }
+
+    fn forget(&self, lost: &Arc<Reaper>) {
+        let mut slot = self.0.reaper.lock();
+        if slot.as_ref().is_some_and(|reaper| Arc::ptr_eq(reaper, lost)) {
+            *slot = None;
+        }
+    }
+}
+
+/// Length and orders, ready for the line.
+fn encode(command: &Command) -> Result<Vec<u8>, ProcessError> {
+    if command.argv.is_empty() {
+        return Err(ProcessError::Empty);
+    }
+    if !command.cwd.is_absolute() {
+        return Err(ProcessError::RelativeDirectory(command.cwd.clone()));
+    }
+    let orders = Orders {
+        argv: command.argv.clone(),
+        cwd: command.cwd.clone(),
+        env: command.env.clone(),
+        sandbox: command.sandbox.clone(),
+    };
+    let mut encoded = vec![0; 8];
+    serde_json::to_writer(&mut encoded, &orders).map_err(ProcessError::Encoding)?;
+    let bytes = encoded.len() - 8;
+    if bytes > MAX_ORDERS_BYTES {
+        return Err(ProcessError::TooLong { bytes, limit: MAX_ORDERS_BYTES });
+    }
+    encoded[..8].copy_from_slice(&(bytes as u64).to_le_bytes());
+    Ok(encoded)
+}
+
+enum RequestError {
+    Lost(io::Error),
+    Process(ProcessError),
+}
+
+async fn request(reaper: &Reaper, orders: &[u8]) -> Result<(Channels, GroupId), RequestError> {
+    // Never closed, so a permit always comes; it is held until the reaper has answered.
+    let starting = reaper.starting.acquire().await;
+    let no_pipe = |error: io::Error| RequestError::Process(ProcessError::Pipe(error));
+    let (line, far_line) = socket_pair().map_err(no_pipe)?;
+    let (control, far_control) = socket_pair().map_err(no_pipe)?;
+    let (output, far_output) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| no_pipe(error.into()))?;
+    let output = pipe::Receiver::from_owned_fd(output).map_err(no_pipe)?;
+
+    pass(&reaper.requests, [far_line.as_fd(), far_output.as_fd(), far_control.as_fd()])
+        .await
+        .map_err(RequestError::Lost)?;
+    // From here on the far ends are the reaper's alone: that they close is the sign that it, or the command, is gone.
+    drop((far_line, far_output, far_control));
+
+    let (reports, control) = control.into_split();
+    let mut channels = Channels { line, output, reports: ReportLines(BufReader::new(reports).lines()), control };
+    let group = match channels.reports.next().await {
+        Some(Report::Started(group)) => group,
+        Some(Report::NotStarted(reason)) => {
+            return Err(RequestError::Process(ProcessError::NotStarted(reason)));
+        }
+        _ => return Err(RequestError::Lost(io::ErrorKind::UnexpectedEof.into())),
+    };
+    drop(starting);
+    // A process that died already takes nothing; the run will say how it died.
+    let _ = channels.line.write_all(orders).await;
+    Ok((channels, group))
+}
+
+/// The reaper's reports about one command.
+pub(super) struct ReportLines(Lines<BufReader<OwnedReadHalf>>);
+
+impl ReportLines {
+    /// `None`: the reaper closed its end. May be dropped at any await.
+    pub(super) async fn next(&mut self) -> Option<Report> {
+        let line = self.0.next_line().await.ok()??;
+        serde_json::from_str(&line).ok()
+    }
+}
+
+fn socket_pair() -> io::Result<(UnixStream, OwnedFd)> {
+    let (near, far) = StdUnixStream::pair()?;
+    near.set_nonblocking(true)?;
+    Ok((UnixStream::from_std(near)?, far.into()))
+}
+
+/// Sends descriptors with one byte, so that every read at the other end is one request.
+async fn pass(requests: &UnixStream, fds: [BorrowedFd<'_>; REQUEST_FDS]) -> io::Result<()> {
+    let send = || {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(REQUEST_FDS))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let fits = ancillary.push(SendAncillaryMessage::ScmRights(&fds));
+        debug_assert!(fits, "the space is made for exactly these");
+        Ok(sendmsg(requests, &[IoSlice::new(&[SPAWN])], &mut ancillary, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?)
+    };
+    requests.async_io(Interest::WRITABLE, send).await.map(drop)
+}

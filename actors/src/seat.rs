@@ -1,0 +1,247 @@
+//! A seat's contents: what stays of an agent while incarnations come and go.
+//!
+//! Invariants:
+//! - The log is open while an incarnation occupies the seat, while a turn is open that does not only wait, and for
+//!   ever at the root, whose log is the lease of its tree. Otherwise it is opened for the one line of an admission.
+//! - An input is `unseen` from its admission until the incarnation has applied it, so that a tree is never taken
+//!   for resting with an input on its way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use sapwood_mailbox::{Caps, Mailbox, Permit};
+use sapwood_protocol::ids::InputId;
+use sapwood_protocol::own::Outcome;
+use sapwood_protocol::{AgentPath, Line, Millis, ThreadId, TurnId, Usage};
+use sapwood_rollout::{Journal, Log, OpenError};
+use serde::{Serialize, Serializer};
+
+use crate::agent::Agent;
+use crate::agent::effect::Input;
+use crate::feed::Feed;
+
+/// What travels through an agent's mailbox.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// An input was accepted; the line is in the rollout.
+    Accepted {
+        /// Names it.
+        id: InputId,
+        /// The line.
+        line: Line,
+    },
+    /// Something that concerns this incarnation, or an interrupt.
+    Input(Input),
+}
+
+/// What stays of an agent.
+pub struct Seat {
+    /// The thread.
+    pub thread: ThreadId,
+    /// Its path.
+    pub path: AgentPath,
+    /// Its spawner.
+    pub parent: Option<ThreadId>,
+    /// Its nickname.
+    pub nickname: Option<String>,
+    /// Its working directory.
+    pub cwd: String,
+    /// Its mailbox.
+    pub mailbox: Arc<Mailbox<Message>>,
+    /// What is shown of it.
+    pub feed: Feed,
+    pub(crate) gate: Mutex<Gate>,
+    pub(crate) view: Mutex<SeatView>,
+}
+
+/// The admission side: one line at a time, and never without the log.
+#[derive(Default)]
+pub(crate) struct Gate {
+    log: Option<Arc<dyn Log>>,
+    occupied: bool,
+    /// The newest sending of each sender.
+    pub marks: BTreeMap<ThreadId, u64>,
+    /// Ids of users' inputs, so that the same one is accepted once.
+    pub known: BTreeSet<InputId>,
+    /// Room for the report of this agent's turn in its requester's mailbox.
+    pub permit: Option<Permit<Message>>,
+    /// The place of the next acceptance.
+    pub next_place: u64,
+    /// How many accepted inputs the incarnation has not consumed, by its last word.
+    pub pending: usize,
+}
+
+impl Gate {
+    /// The log, opened if it is not.
+    pub fn open(&mut self, journal: &dyn Journal, thread: ThreadId) -> Result<Arc<dyn Log>, OpenError> {
+        match &self.log {
+            Some(log) => Ok(Arc::clone(log)),
+            None => {
+                let log = journal.open(thread)?;
+                self.log = Some(Arc::clone(&log));
+                Ok(log)
+            }
+        }
+    }
+
+    /// Closes the log again if nobody needs it.
+    pub fn close(&mut self, root: bool) {
+        if !self.occupied && !root {
+            self.log = None;
+        }
+    }
+}
+
+/// What the tree shows of an agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeatView {
+    /// Its state.
+    pub status: AgentStatus,
+    /// Its open turn.
+    pub turn: Option<TurnId>,
+    /// The turn only waits.
+    pub parked: bool,
+    /// Tokens so far.
+    pub usage: Usage,
+    /// When it last did something.
+    pub progress: Millis,
+    /// The last turn was closed because its process died.
+    pub died: Option<TurnId>,
+    /// The text of its last message.
+    pub last_message: Option<String>,
+    /// How its last turn ended.
+    pub outcome: Option<Outcome>,
+    /// A pending input wants a turn.
+    pub wakes: bool,
+    /// Nothing is open and nothing is to be done.
+    pub(crate) quiet: bool,
+    /// Inputs that want a turn and were not applied yet.
+    pub(crate) unseen: BTreeSet<InputId>,
+    /// Counted by the tree as active.
+    pub(crate) counted: bool,
+}
+
+/// The state of an agent in the words that models and clients know (`multi-agent.md` 8.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentStatus {
+    /// It exists, and has not begun its first turn.
+    PendingInit,
+    /// A turn is open.
+    Running,
+    /// Its last turn was interrupted.
+    Interrupted,
+    /// Its last turn came to its end.
+    Completed(Option<String>),
+    /// Its last turn failed.
+    Errored(String),
+}
+
+impl Serialize for AgentStatus {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap;
+        let (key, text) = match self {
+            AgentStatus::PendingInit => return s.serialize_str("pending_init"),
+            AgentStatus::Running => return s.serialize_str("running"),
+            AgentStatus::Interrupted => return s.serialize_str("interrupted"),
+            AgentStatus::Completed(text) => ("completed", text.as_deref()),
+            AgentStatus::Errored(text) => ("errored", Some(text.as_str())),
+        };
+        let mut map = s.serialize_map(Some(1))?;
+        map.serialize_entry(key, &text)?;
+        map.end()
+    }
+}
+
+impl AgentStatus {
+    /// The state that a rollout says.
+    pub fn of(agent: &Agent) -> Self {
+        if let Some(reason) = &agent.quarantined {
+            return AgentStatus::Errored(crate::agent::prompt::quarantined(reason));
+        }
+        if agent.turn.is_some() {
+            return AgentStatus::Running;
+        }
+        match &agent.last_turn {
+            None => AgentStatus::PendingInit,
+            Some(turn) => match turn.outcome {
+                Outcome::Completed => AgentStatus::Completed(turn.message.clone()),
+                Outcome::Failed => AgentStatus::Errored(turn.message.clone().unwrap_or_default()),
+                Outcome::Cancelled | Outcome::Lost | Outcome::Quarantined => AgentStatus::Interrupted,
+            },
+        }
+    }
+}
+
+impl SeatView {
+    /// What a rollout says.
+    pub fn of(agent: &Agent) -> Self {
+        let last = agent.last_turn.as_ref();
+        Self {
+            status: AgentStatus::of(agent),
+            turn: agent.turn.as_ref().map(|turn| turn.id.clone()),
+            parked: agent.parked(),
+            usage: agent.usage,
+            progress: last.map_or(Millis(0), |turn| turn.at),
+            died: agent.died().then(|| last.map(|turn| turn.id.clone())).flatten(),
+            last_message: last.and_then(|turn| turn.message.clone()),
+            outcome: last.map(|turn| turn.outcome),
+            wakes: agent.inbox.wakes(),
+            quiet: true,
+            unseen: BTreeSet::new(),
+            counted: false,
+        }
+    }
+}
+
+impl Seat {
+    /// A seat for the agent that a rollout describes.
+    pub fn new(agent: &Agent) -> Self {
+        let identity = agent.identity();
+        let gate = Gate {
+            marks: agent.inbox.marks().clone(),
+            known: agent.inbox.pending().iter().map(|pending| pending.accepted.id.clone()).collect(),
+            next_place: agent.inbox.next_place(),
+            pending: agent.inbox.len(),
+            ..Gate::default()
+        };
+        Self {
+            thread: identity.thread,
+            path: identity.path.clone(),
+            parent: identity.parent,
+            nickname: identity.nickname.clone(),
+            cwd: identity.cwd.clone(),
+            mailbox: Arc::new(Mailbox::new(Caps::default())),
+            feed: Feed::default(),
+            gate: Mutex::new(gate),
+            view: Mutex::new(SeatView::of(agent)),
+        }
+    }
+
+    /// Takes the log for an incarnation.
+    pub(crate) fn occupy(&self, journal: &dyn Journal) -> Result<Arc<dyn Log>, OpenError> {
+        let mut gate = self.gate.lock();
+        let log = gate.open(journal, self.thread)?;
+        gate.occupied = true;
+        Ok(log)
+    }
+
+    /// The incarnation needs the log no longer.
+    pub(crate) fn vacate(&self) {
+        let mut gate = self.gate.lock();
+        gate.occupied = false;
+        gate.close(self.parent.is_none());
+    }
+
+    /// Gives a log to the seat that has just been made with its rollout.
+    pub(crate) fn keep(&self, log: Arc<dyn Log>) {
+        let mut gate = self.gate.lock();
+        gate.log = Some(log);
+        gate.close(self.parent.is_none());
+    }
+
+    /// What is shown of it now.
+    pub fn view(&self) -> SeatView {
+        self.view.lock().clone()
+    }
+}

@@ -1,0 +1,290 @@
+//! The service facade: requests in, feeds out. `exec` uses it, and the app server will.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sapwood_mailbox::Mailbox;
+use sapwood_protocol::ids::InputId;
+use sapwood_protocol::own::{Accepted, Body, InputLane};
+use sapwood_protocol::{AgentPath, Ids, SessionId, ThreadId};
+use sapwood_rollout::{Journal, OpenError, Rollout};
+use sapwood_supervisor::core::{Config, Need, Phase};
+use sapwood_supervisor::driver::Supervisor;
+use tokio::task::JoinHandle;
+
+use crate::agent::effect::Interrupter;
+use crate::agent::settings::SandboxMode as Mode;
+use crate::agent::{Agent, Settings};
+use crate::clock::Clock;
+use crate::host::{AgentHost, RactorSupervision};
+use crate::process::{Processes, SandboxMode};
+use crate::seat::Seat;
+use crate::shell::{Begin, Shell, ShellError, Slots};
+use crate::tree::{Refusal, Tree, Watcher};
+use crate::workers::{Means, NoWorkers};
+
+/// Everything that trees of a process share.
+#[derive(Clone)]
+pub struct Service {
+    journal: Arc<dyn Journal>,
+    means: Means,
+    watcher: Option<Watcher>,
+}
+
+/// Why a tree could not be started or loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// Its root's rollout cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The first input was refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// What process death left open could not be closed.
+    #[error("what the last process left open in {path} could not be closed: {error}")]
+    Closing {
+        /// The agent.
+        path: AgentPath,
+        /// Why not.
+        #[source]
+        error: ShellError,
+    },
+    /// The thread is a child: its tree is resumed through its root.
+    #[error(
+        "thread {thread} is the agent {path} of the tree {session}; resume the tree: `sapwood exec resume {session}`"
+    )]
+    NotARoot {
+        /// The thread.
+        thread: ThreadId,
+        /// Its path.
+        path: AgentPath,
+        /// Its tree.
+        session: SessionId,
+    },
+    /// The supervisor refuses it.
+    #[error("the tree could not be built: {0}")]
+    Tree(String),
+}
+
+/// A tree that is loaded, and works.
+pub struct Running {
+    /// The tree.
+    pub tree: Arc<Tree>,
+    /// What went wrong while it was loaded, and did not keep it from being loaded.
+    pub warnings: Vec<String>,
+    supervisor: Supervisor<AgentHost>,
+    ended: JoinHandle<()>,
+}
+
+impl Service {
+    /// A service over this journal. `program` is the sapwood binary, which also runs the commands.
+    pub fn new(
+        journal: Arc<dyn Journal>,
+        model: Arc<dyn sapwood_model::Model>,
+        program: PathBuf,
+        shell: PathBuf,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let means = Means { model, processes: Processes::new(program), shell, clock };
+        Self { journal, means, watcher: None }
+    }
+
+    /// The same service, whose trees tell `watcher` of each of their seats before anything happens in it.
+    pub fn watched_by(self, watcher: Watcher) -> Self {
+        Self { watcher: Some(watcher), ..self }
+    }
+
+    /// The processes of this service, to be closed at the end.
+    pub fn processes(&self) -> &Processes {
+        &self.means.processes
+    }
+
+    /// Starts a tree with what its user says first.
+    pub async fn start(
+        &self,
+        settings: Settings,
+        cwd: &str,
+        text: String,
+        mut ids: Ids,
+    ) -> Result<Running, ServiceError> {
+        let now = self.means.clock.now();
+        let session = SessionId::from(ids.thread(now));
+        let id = InputId::from(ids.uuid(now).to_string());
+        let tree = self.tree(session, settings, ids);
+        let body = Some(Body::User { text });
+        let first = Accepted { id, place: 0, lane: InputLane::User, wake: true, from: None, body };
+        tree.make_root(cwd, Some(&first))?;
+        self.run(tree, Vec::new()).await
+    }
+
+    /// Loads a tree: takes its locks, closes what process death left open, sends reports that are due. Runs nothing.
+    pub async fn load(&self, session: SessionId, settings: Settings, ids: Ids) -> Result<Running, ServiceError> {
+        let tree = self.tree(session, settings, ids);
+        let warnings = load(&tree)?;
+        self.run(tree, warnings).await
+    }
+
+    fn tree(&self, session: SessionId, settings: Settings, ids: Ids) -> Arc<Tree> {
+        let (journal, clock) = (Arc::clone(&self.journal), Arc::clone(&self.means.clock));
+        let tree = Tree::new(session, Arc::new(settings), journal, clock, ids);
+        if let Some(watcher) = &self.watcher {
+            tree.watch(Arc::clone(watcher));
+        }
+        tree
+    }
+
+    async fn run(&self, tree: Arc<Tree>, warnings: Vec<String>) -> Result<Running, ServiceError> {
+        let sandbox = match tree.settings.sandbox {
+            Mode::ReadOnly => SandboxMode::ReadOnly,
+            Mode::DangerFullAccess => SandboxMode::DangerFullAccess,
+        };
+        let host = Arc::new(AgentHost::new(&tree, self.means.clone(), sandbox));
+        let seed = tree.new_ids().bits();
+        let slots = tree.settings.slots;
+        let config = Config { slots, max_seats: tree.settings.max_agents, seed, ..Config::default() };
+        let (supervisor, ended) = Supervisor::start(host, config).await;
+        tree.supervise(Box::new(RactorSupervision(supervisor.clone()))).map_err(ServiceError::Tree)?;
+        Ok(Running { tree, warnings, supervisor, ended })
+    }
+}
+
+impl Running {
+    /// Says something to the root, and lets turns go on that only waited, or whose input is pending.
+    pub fn say(&self, text: String, id: InputId) -> Result<(), Refusal> {
+        if let Some(root) = self.tree.root() {
+            self.tree.say(&root, id, Some(text))?;
+        }
+        for seat in self.tree.seats() {
+            self.tree.go_on_pending(&seat);
+        }
+        Ok(())
+    }
+
+    /// Asks the whole tree to go on; see [`Tree::go_on`].
+    pub fn go_on(&self) -> Result<usize, Refusal> {
+        self.tree.go_on()
+    }
+
+    /// Interrupts the root's turn, if one is open.
+    pub fn interrupt(&self) {
+        if let Some(root) = self.tree.root()
+            && let Some(turn) = root.view().turn
+        {
+            self.tree.interrupt(&root, turn, Interrupter::User);
+        }
+    }
+
+    /// Waits until every agent of the tree is at rest.
+    pub async fn at_rest(&self) {
+        // The sender lives as long as the tree.
+        let _ = self.tree.active().wait_for(|active| *active == 0).await;
+    }
+
+    /// Why an agent cannot work now because its storage fails, if there is one. It is tried again by itself.
+    pub fn storage_blocked(&self) -> Option<String> {
+        self.supervisor.view().into_iter().find_map(|row| match row.phase {
+            Phase::StorageBlocked { reason, .. } => Some(reason),
+            _ => None,
+        })
+    }
+
+    /// Ends all incarnations in order. What is open stays open in the rollouts, and goes on when it is resumed.
+    pub async fn shutdown(self) {
+        self.supervisor.shutdown().await;
+        // It ends with the supervisor; a panic of its own was already reported.
+        let _ = self.ended.await;
+    }
+}
+
+struct NoSlots;
+
+impl Slots for NoSlots {
+    fn want(&self, _: Need) {}
+    fn give_back(&self) {}
+}
+
+/// Builds the seats of a tree from its rollouts, and closes what process death left open. Returns warnings.
+pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
+    let mut warnings = Vec::new();
+    let root = ThreadId::from(tree.session);
+    let mut found = vec![root];
+    let mut seats = Vec::new();
+    while let Some(thread) = found.pop() {
+        let agent = match tree.journal.read(thread).and_then(|rollout| fold(thread, &rollout)) {
+            Ok(agent) => agent,
+            // A child whose rollout never came to exist was never made, and its name is free.
+            Err(OpenError::NotFound { .. }) if thread != root => continue,
+            Err(error) if thread != root => {
+                warnings.push(error.to_string());
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let identity = agent.identity();
+        if thread == root && identity.parent.is_some() {
+            let (path, session) = (identity.path.clone(), identity.session);
+            return Err(ServiceError::NotARoot { thread, path, session });
+        }
+        found.extend(agent.spawned.keys().copied());
+        let seat = tree.seat_of(&agent).map_err(ServiceError::Tree)?;
+        if thread == root {
+            // The lease of the tree, before anything is written anywhere.
+            seat.occupy(&*tree.journal)?;
+        }
+        let open = agent.turn.is_some() && !agent.parked();
+        let due = agent.last_turn.as_ref().and_then(|turn| turn.report()).is_some();
+        if agent.quarantined.is_none() && (open || due && identity.parent.is_some()) {
+            seats.push((identity.path.depth(), Arc::clone(&seat)));
+        }
+    }
+    // A report needs its requester's marks, which are in its seat: so the seats first, then the closings, and
+    // the deepest agents before those who asked them.
+    seats.sort_by_key(|(depth, seat)| (std::cmp::Reverse(*depth), seat.path.clone()));
+    for (_, seat) in seats {
+        if let Err(error) = close(tree, &seat) {
+            let path = seat.path.clone();
+            if seat.parent.is_none() {
+                return Err(ServiceError::Closing { path, error });
+            }
+            warnings.push(ServiceError::Closing { path, error }.to_string());
+        }
+    }
+    // Turns that will go on, and tasks that will start, have room for their reports again.
+    for seat in tree.seats() {
+        let view = seat.view();
+        if (view.parked || view.wakes)
+            && let Err(error) = tree.reserve_report(&seat)
+        {
+            warnings.push(error);
+        }
+    }
+    Ok(warnings)
+}
+
+fn close(tree: &Arc<Tree>, seat: &Arc<Seat>) -> Result<(), ShellError> {
+    let mut shell = Shell::load(Arc::clone(tree), Arc::clone(seat), NoWorkers, NoSlots, false)?;
+    shell.begin(Begin::Load)?;
+    shell.stop();
+    // What it shows as busy is what nobody has asked to go on.
+    let mut view = seat.view.lock();
+    view.quiet = true;
+    tree.count(&mut view);
+    Ok(())
+}
+
+fn fold(thread: ThreadId, rollout: &Rollout) -> Result<Agent, OpenError> {
+    let agent = Agent::fold(rollout.lines());
+    match &agent.identity {
+        Some(_) => Ok(agent),
+        None => Err(OpenError::Corrupt {
+            thread,
+            place: thread.to_string(),
+            why: "it has no readable session_meta line".to_owned(),
+        }),
+    }
+}
+
+/// Empty mailboxes hold nothing: an idle seat gives its buffers back.
+pub fn trim(seat: &Seat) {
+    Mailbox::trim(&seat.mailbox);
+}

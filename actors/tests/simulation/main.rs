@@ -1,0 +1,65 @@
+//! Whole trees in a seeded world: the shipped machine, shell, tree and supervisor core, over a journal in memory, with
+//! a virtual clock and no runtime. The world kills the process inside any line, crashes incarnations and fails
+//! appends; after every step the fold of each rollout is compared with the state that lives.
+
+mod world;
+
+use world::{Chaos, World};
+
+/// Seeds of one run; `SAPWOOD_SIM_SEEDS` asks for more.
+fn seeds() -> u64 {
+    std::env::var("SAPWOOD_SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000)
+}
+
+fn run(chaos: Chaos, seeds: u64) {
+    let from = std::env::var("SAPWOOD_SIM_FROM").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+    for seed in from..from + seeds {
+        let mut world = World::new(seed, chaos);
+        world.run();
+        world.check();
+    }
+}
+
+#[test]
+fn trees_come_to_rest_without_faults() {
+    run(Chaos { kills: 0, crashes: 0, failures: 0, lag: false }, seeds() / 4);
+}
+
+#[test]
+fn killed_processes_lose_and_double_nothing() {
+    run(Chaos { kills: 3, crashes: 0, failures: 0, lag: false }, seeds());
+}
+
+#[test]
+fn crashed_incarnations_lose_and_double_nothing() {
+    run(Chaos { kills: 0, crashes: 2, failures: 0, lag: false }, seeds());
+}
+
+#[test]
+fn everything_at_once() {
+    run(Chaos { kills: 2, crashes: 2, failures: 2, lag: false }, seeds());
+}
+
+/// Effects wait for the disk. Nothing is killed here: what an admission promises is the durability `process`.
+#[test]
+fn a_disk_that_lags_holds_effects_back() {
+    run(Chaos { kills: 0, crashes: 2, failures: 0, lag: true }, seeds() / 4);
+}
+
+#[test]
+fn appends_that_fail_are_tried_again() {
+    run(Chaos { kills: 0, crashes: 0, failures: 3, lag: false }, seeds());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_rollouts() {
+    for seed in 0..20 {
+        let chaos = Chaos { kills: 2, crashes: 1, failures: 1, lag: false };
+        let rollouts = || {
+            let mut world = World::new(seed, chaos);
+            world.run();
+            world.rollouts()
+        };
+        assert_eq!(rollouts(), rollouts(), "seed {seed}");
+    }
+}

@@ -1,0 +1,555 @@
+//! The world of the simulation: a queue of deliveries in a seeded order, a clock that jumps from one to the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sapwood_actors::agent::effect::{ExecCall, Timer, ToolEnd, ToolResult};
+use sapwood_actors::agent::{Agent, Input, Settings};
+use sapwood_actors::clock::Clock;
+use sapwood_actors::seat::{Message, Seat};
+use sapwood_actors::service::load;
+use sapwood_actors::shell::{Begin, Shell, Slots, Workers};
+use sapwood_actors::tree::{Supervision, Tree};
+use sapwood_mailbox::{Doorbell, Lane};
+use sapwood_model::scripted::Outcome as ScriptedOutcome;
+use sapwood_model::{Request, Script};
+use sapwood_protocol::line::Cause;
+use sapwood_protocol::own::{Accepted, Body, InputLane, Own, ProcessGroup};
+use sapwood_protocol::{CallId, Ids, Line, Millis, SessionId, ThreadId};
+use sapwood_rollout::{Failure, Journal, Lag, MemoryJournal};
+use sapwood_supervisor::core::{self, Action, Class, Config, Event, Exit, Incarnation, Need, Ticket};
+
+/// Steps after which a world that is not at rest is taken to hang.
+const MAX_STEPS: u64 = 50_000;
+
+/// What goes wrong, how often at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Chaos {
+    /// Deaths of the process.
+    pub kills: u32,
+    /// Crashes of incarnations.
+    pub crashes: u32,
+    /// Appends that fail, with a part written or not.
+    pub failures: u32,
+    /// The disk is two writes behind.
+    pub lag: bool,
+}
+
+#[derive(Debug)]
+enum Delivery {
+    Act(Action<ThreadId>),
+    Bell(ThreadId, Incarnation),
+    Post(ThreadId, Incarnation, Input),
+    SupervisorDue(Ticket),
+    Sync(ThreadId, Incarnation),
+}
+
+struct Shared {
+    core: core::Tree<ThreadId>,
+    queue: BTreeMap<(u64, u64), Delivery>,
+    chance: Ids,
+    now: u64,
+    script: Arc<Script>,
+    /// When the last action is delivered, and its number.
+    acted: (u64, u64),
+    /// Commands that were let run, as a file outside of the program would hold them.
+    ledger: Vec<(ThreadId, CallId)>,
+    /// Commands that run, by the incarnation that owns them.
+    running: BTreeSet<(ThreadId, Incarnation, CallId)>,
+    classes: BTreeMap<ThreadId, Option<ThreadId>>,
+}
+
+type Common = Arc<Mutex<Shared>>;
+
+impl Shared {
+    fn later(&mut self, after: u64, delivery: Delivery) {
+        let jitter = self.chance.bits() % 4;
+        let key = (self.now + after + jitter, self.chance.bits());
+        self.queue.insert(key, delivery);
+    }
+
+    fn tell(&mut self, event: Event<ThreadId>) {
+        let actions = self.core.handle(core::Millis(self.now), event);
+        self.core.check();
+        for action in actions {
+            match action {
+                Action::Timer { ticket, after } => self.later(after.0, Delivery::SupervisorDue(ticket)),
+                Action::Cancel { .. } | Action::Removed { .. } => {}
+                action => {
+                    // Late, but in the order given: that much a driver promises.
+                    self.acted = (self.acted.0.max(self.now + self.chance.bits() % 4), self.acted.1 + 1);
+                    self.queue.insert(self.acted, Delivery::Act(action));
+                }
+            }
+        }
+    }
+}
+
+struct SimClock(Arc<AtomicU64>);
+
+impl Clock for SimClock {
+    fn now(&self) -> Millis {
+        Millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+struct SimSupervision(Common);
+
+impl Supervision for SimSupervision {
+    fn add(&self, seat: &Arc<Seat>) -> Result<(), String> {
+        let class = if seat.parent.is_none() { Class::Root } else { Class::Worker };
+        let mut shared = self.0.lock();
+        shared.classes.insert(seat.thread, seat.parent);
+        shared.tell(Event::Add { seat: seat.thread, class, parent: seat.parent });
+        Ok(())
+    }
+
+    fn wake(&self, thread: ThreadId, need: Need) {
+        self.0.lock().tell(Event::Wake { seat: thread, need });
+    }
+}
+
+struct SimSlots(Common, ThreadId, Incarnation);
+
+impl Slots for SimSlots {
+    fn want(&self, need: Need) {
+        self.0.lock().tell(Event::Wants { seat: self.1, inc: self.2, need });
+    }
+
+    fn give_back(&self) {
+        self.0.lock().tell(Event::Released { seat: self.1, inc: self.2 });
+    }
+}
+
+struct SimBell(Common, ThreadId, Incarnation);
+
+impl Doorbell for SimBell {
+    fn ring(&self) -> bool {
+        self.0.lock().later(0, Delivery::Bell(self.1, self.2));
+        true
+    }
+}
+
+struct SimWorkers(Common, ThreadId, Incarnation);
+
+impl SimWorkers {
+    fn post(&self, after: u64, input: Input) {
+        self.0.lock().later(after, Delivery::Post(self.1, self.2, input));
+    }
+}
+
+impl Workers for SimWorkers {
+    fn sample(&mut self, effect: u64, request: Request) {
+        let reply = self.0.lock().script.reply(&request);
+        let result = match reply.outcome() {
+            ScriptedOutcome::Response(response) => Ok(response),
+            ScriptedOutcome::Error(error) => Err(error),
+            ScriptedOutcome::Hang => return,
+        };
+        self.post(reply.delay_ms() + 5, Input::Sampled { effect, result });
+    }
+
+    fn cancel_sample(&mut self) {}
+
+    fn hold(&mut self, effect: u64, call: CallId, _: ExecCall) {
+        // An id that no process has: a leftover of it is nobody.
+        let group = ProcessGroup { id: i32::MAX, start: 1 };
+        self.post(2, Input::Held { effect, call, group });
+    }
+
+    fn release(&mut self, call: &CallId) {
+        let mut shared = self.0.lock();
+        shared.ledger.push((self.1, call.clone()));
+        shared.running.insert((self.1, self.2, call.clone()));
+        let wall = Duration::from_millis(shared.chance.bits() % 60);
+        let output = format!("ran {call}\n");
+        let result = ToolResult { end: ToolEnd::Exited(0), total_bytes: output.len() as u64, output, wall };
+        let input = Input::ToolEnded { call: call.clone(), result };
+        shared.later(wall.as_millis() as u64, Delivery::Post(self.1, self.2, input));
+    }
+
+    fn kill(&mut self, call: &CallId) {
+        self.0.lock().running.remove(&(self.1, self.2, call.clone()));
+    }
+
+    fn timer(&mut self, timer: Timer, at: Millis) {
+        let now = self.0.lock().now;
+        self.post(at.0.saturating_sub(now), Input::Due(timer));
+    }
+}
+
+struct Live {
+    inc: Incarnation,
+    mailbox: sapwood_mailbox::Incarnation,
+    shell: Shell<SimWorkers, SimSlots>,
+}
+
+/// A seeded world with one tree.
+pub struct World {
+    chaos: Chaos,
+    session: SessionId,
+    settings: Settings,
+    disk: MemoryJournal,
+    clock: Arc<AtomicU64>,
+    common: Common,
+    tree: Arc<Tree>,
+    live: BTreeMap<ThreadId, Live>,
+    seed: u64,
+}
+
+impl World {
+    /// A world in which a user has said the first thing.
+    pub fn new(seed: u64, chaos: Chaos) -> Self {
+        let mut chance = Ids::seeded(seed);
+        let disk = MemoryJournal::new();
+        if chaos.lag {
+            disk.set_lag(Lag::Writes(2));
+        }
+        let slots = (chance.bits() % 3 + 1) as u32;
+        let settings = Settings { slots, ..Settings::default() };
+        let clock = Arc::new(AtomicU64::new(1_795_219_433_000));
+        let now = clock.load(Ordering::Relaxed);
+        let session = SessionId::from(chance.thread(Millis(now)));
+        let script = Arc::new(Script::from_json(include_bytes!("script.json")).unwrap());
+        let core = core::Tree::new(Config { slots, seed, ..Config::default() });
+        let shared = Shared {
+            core,
+            queue: BTreeMap::new(),
+            chance,
+            now,
+            script,
+            acted: (0, 0),
+            ledger: Vec::new(),
+            running: BTreeSet::new(),
+            classes: BTreeMap::new(),
+        };
+        let common = Arc::new(Mutex::new(shared));
+        let tree = Self::tree(session, &settings, &disk, &clock, seed);
+        tree.supervise(Box::new(SimSupervision(Arc::clone(&common)))).unwrap();
+        let body = Some(Body::User { text: "begin".into() });
+        let first = Accepted { id: "first".into(), place: 0, lane: InputLane::User, wake: true, from: None, body };
+        tree.make_root("/workspace", Some(&first)).unwrap();
+        Self { chaos, session, settings, disk, clock, common, tree, live: BTreeMap::new(), seed }
+    }
+
+    fn tree(
+        session: SessionId,
+        settings: &Settings,
+        disk: &MemoryJournal,
+        clock: &Arc<AtomicU64>,
+        seed: u64,
+    ) -> Arc<Tree> {
+        let (journal, clock) = (Arc::new(disk.clone()), Arc::new(SimClock(Arc::clone(clock))));
+        Tree::new(session, Arc::new(settings.clone()), journal, clock, Ids::seeded(seed ^ 0x5eed))
+    }
+
+    fn chance(&self, one_in: u64) -> bool {
+        self.common.lock().chance.bits().is_multiple_of(one_in)
+    }
+
+    /// Runs until nothing is left to be delivered.
+    pub fn run(&mut self) {
+        for _ in 0..MAX_STEPS {
+            let next = {
+                let mut shared = self.common.lock();
+                let next = shared.queue.pop_first();
+                if let Some(((at, _), _)) = &next {
+                    shared.now = shared.now.max(*at);
+                    self.clock.store(shared.now, Ordering::Relaxed);
+                }
+                next
+            };
+            let Some((_, delivery)) = next else { return };
+            if self.chaos.kills > 0 && self.chance(60) {
+                self.chaos.kills -= 1;
+                self.kill();
+                continue;
+            }
+            if self.chaos.failures > 0 && self.chance(80) {
+                self.chaos.failures -= 1;
+                let mut shared = self.common.lock();
+                let threads = self.disk.threads();
+                let thread = threads[(shared.chance.bits() % threads.len() as u64) as usize];
+                let written = (shared.chance.bits() % 2_000) as usize;
+                self.disk.fail_next(thread, Failure { written, full: true });
+            }
+            self.deliver(delivery);
+        }
+        panic!("seed {}: not at rest after {MAX_STEPS} steps: {}", self.seed, self.describe());
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::SupervisorDue(ticket) => self.common.lock().tell(Event::Due { ticket }),
+            Delivery::Post(thread, inc, input) => {
+                if let Input::ToolEnded { call, .. } = &input
+                    && !self.common.lock().running.remove(&(thread, inc, call.clone()))
+                {
+                    return;
+                }
+                let alive = self.live.get(&thread).is_some_and(|live| live.inc == inc);
+                if alive || matches!(input, Input::ToolEnded { .. }) {
+                    self.post(thread, input);
+                }
+            }
+            Delivery::Bell(thread, inc) => self.bell(thread, inc),
+            Delivery::Sync(thread, inc) => {
+                self.disk.sync(thread);
+                if self.with(thread, inc, Shell::durable) && self.live[&thread].shell.quiet() {
+                    self.common.lock().tell(Event::Idle { seat: thread, inc });
+                }
+            }
+            Delivery::Act(action) => self.act(action),
+        }
+    }
+
+    fn post(&self, thread: ThreadId, input: Input) {
+        let seat = self.tree.seat(thread).unwrap();
+        assert!(seat.mailbox.try_send(Lane::Continuation, 0, Message::Input(input)).is_ok());
+    }
+
+    fn act(&mut self, action: Action<ThreadId>) {
+        match action {
+            Action::Start { seat, inc, granted } => self.start(seat, inc, granted),
+            Action::Grant { seat, inc } => {
+                if self.common.lock().core.holds(seat, inc) {
+                    self.with(seat, inc, Shell::granted);
+                }
+            }
+            Action::Sleep { seat, inc } => {
+                let Some(live) = self.live.get_mut(&seat).filter(|live| live.inc == inc) else { return };
+                let asleep = live.shell.quiet() && self.tree.seat(seat).unwrap().mailbox.detach(live.mailbox);
+                if asleep {
+                    live.shell.stop();
+                    self.live.remove(&seat);
+                    self.common.lock().tell(Event::Slept { seat, inc });
+                } else {
+                    self.common.lock().tell(Event::Busy { seat, inc });
+                }
+            }
+            Action::Quarantine { seat, reason } => {
+                let seat = self.tree.seat(seat).unwrap();
+                self.tree.quarantined(&seat, &reason);
+            }
+            other => panic!("seed {}: unexpected {other:?}", self.seed),
+        }
+    }
+
+    fn start(&mut self, thread: ThreadId, inc: Incarnation, granted: bool) {
+        let seat = self.tree.seat(thread).unwrap();
+        let bell = Arc::new(SimBell(Arc::clone(&self.common), thread, inc));
+        let attached = seat.mailbox.attach(bell);
+        let culprit = match attached.culprit.as_deref().map(|envelope| &envelope.msg) {
+            Some(Message::Accepted { id, .. }) => Some(id.clone()),
+            _ => None,
+        };
+        let workers = SimWorkers(Arc::clone(&self.common), thread, inc);
+        let slots = SimSlots(Arc::clone(&self.common), thread, inc);
+        self.common.lock().tell(Event::Started { seat: thread, inc });
+        match Shell::load(Arc::clone(&self.tree), seat, workers, slots, granted) {
+            Ok(shell) => {
+                self.live.insert(thread, Live { inc, mailbox: attached.incarnation, shell });
+                self.with(thread, inc, |shell| shell.begin(Begin::Work(culprit)));
+            }
+            Err(error) => self.ended(thread, inc, Exit::StorageFailed(error.to_string())),
+        }
+    }
+
+    /// Lets a shell do something, and looks at it afterwards.
+    fn with<E: std::fmt::Display>(
+        &mut self,
+        thread: ThreadId,
+        inc: Incarnation,
+        act: impl FnOnce(&mut Shell<SimWorkers, SimSlots>) -> Result<(), E>,
+    ) -> bool {
+        let Some(live) = self.live.get_mut(&thread).filter(|live| live.inc == inc) else { return false };
+        if let Err(error) = act(&mut live.shell) {
+            self.ended(thread, inc, Exit::StorageFailed(error.to_string()));
+            return false;
+        }
+        if live.shell.waits_for_disk() {
+            self.common.lock().later(10, Delivery::Sync(thread, inc));
+        }
+        self.compare(thread);
+        true
+    }
+
+    /// The fold of the file is the state that lives, what was accepted and not delivered counted in.
+    fn compare(&self, thread: ThreadId) {
+        let file = self.disk.read(thread).unwrap();
+        let mut alive = self.live[&thread].shell.machine().agent().clone();
+        for line in file.lines().filter(is_acceptance) {
+            alive.apply(&line);
+        }
+        let mut folded = Agent::fold(file.lines());
+        // What a failed append left behind was never live.
+        (folded.unreadable, alive.unreadable) = (0, 0);
+        assert_eq!(folded, alive, "seed {}: {thread}", self.seed);
+    }
+
+    fn bell(&mut self, thread: ThreadId, inc: Incarnation) {
+        let seat = self.tree.seat(thread).unwrap();
+        let Some(mailbox) = self.live.get(&thread).filter(|live| live.inc == inc).map(|live| live.mailbox) else {
+            return;
+        };
+        let mut batch = Vec::new();
+        let more = seat.mailbox.lease(mailbox, 4, &mut batch);
+        for envelope in batch {
+            if !seat.mailbox.begin(mailbox, envelope.seq) {
+                return;
+            }
+            let crash_before = self.chaos.crashes > 0 && self.chance(50);
+            if !crash_before && !self.with(thread, inc, |shell| shell.handle(&envelope.msg)) {
+                return;
+            }
+            if crash_before || self.chaos.crashes > 0 && self.chance(50) {
+                self.chaos.crashes -= 1;
+                return self.ended(thread, inc, Exit::Failed("on purpose".into()));
+            }
+            seat.mailbox.ack(mailbox, envelope.seq);
+        }
+        if more {
+            self.common.lock().later(0, Delivery::Bell(thread, inc));
+        } else if self.live[&thread].shell.quiet() {
+            self.common.lock().tell(Event::Idle { seat: thread, inc });
+        }
+    }
+
+    /// An incarnation ended: its workers go with it, and say so of what they had let run.
+    fn ended(&mut self, thread: ThreadId, inc: Incarnation, exit: Exit) {
+        self.live.remove(&thread);
+        let mut shared = self.common.lock();
+        let lost: Vec<_> = shared.running.iter().filter(|(t, i, _)| *t == thread && *i == inc).cloned().collect();
+        for (_, _, call) in &lost {
+            let input = Input::ToolEnded { call: call.clone(), result: ToolResult::nothing() };
+            shared.later(0, Delivery::Post(thread, inc, input));
+        }
+        shared.tell(Event::Ended { seat: thread, inc, exit });
+    }
+
+    /// The process dies inside any byte that was not durable yet, and another one resumes the tree.
+    fn kill(&mut self) {
+        self.live.clear();
+        {
+            let mut shared = self.common.lock();
+            shared.queue.clear();
+            shared.running.clear();
+            let slots = self.settings.slots;
+            shared.core = core::Tree::new(Config { slots, seed: self.seed, ..Config::default() });
+            let chance = &mut shared.chance;
+            self.disk.crash(|_, durable, len| durable + chance.bits() % (len - durable + 1));
+        }
+        let seed = self.common.lock().chance.bits();
+        self.tree = Self::tree(self.session, &self.settings, &self.disk, &self.clock, seed);
+        let warnings = load(&self.tree).unwrap();
+        assert!(warnings.is_empty(), "seed {}: {warnings:?}", self.seed);
+        self.tree.supervise(Box::new(SimSupervision(Arc::clone(&self.common)))).unwrap();
+        self.tree.go_on().unwrap();
+    }
+
+    /// Every rollout, as text.
+    pub fn rollouts(&self) -> Vec<String> {
+        let threads = self.disk.threads();
+        threads.iter().map(|t| String::from_utf8_lossy(self.disk.read(*t).unwrap().bytes()).into_owned()).collect()
+    }
+
+    fn describe(&self) -> String {
+        let seats = self.tree.seats();
+        let rows = seats.iter().map(|seat| format!("{} {:?}", seat.path, seat.view()));
+        rows.collect::<Vec<_>>().join("\n")
+    }
+
+    /// What must hold of a world at rest, from its files and its ledgers alone.
+    pub fn check(&self) {
+        let seed = self.seed;
+        let shared = self.common.lock();
+        assert_eq!(shared.core.in_use(), 0, "seed {seed}: slots are held at rest: {:#?}", shared.core.view());
+        drop(shared);
+        assert_eq!(*self.tree.active().borrow(), 0, "seed {seed}: counted as active: {}", self.describe());
+
+        let ledger = self.common.lock().ledger.clone();
+        let once: BTreeSet<_> = ledger.iter().collect();
+        assert_eq!(once.len(), ledger.len(), "seed {seed}: a command ran twice: {ledger:?}");
+
+        let files: BTreeMap<ThreadId, Vec<Line>> = (self.disk.threads().into_iter())
+            .map(|thread| (thread, self.disk.read(thread).unwrap().lines().collect()))
+            .collect();
+        for (thread, lines) in &files {
+            let agent = Agent::fold(lines.iter().cloned());
+            assert!(agent.turn.is_none(), "seed {seed}: {thread} has an open turn at rest");
+            self.check_inputs(lines);
+            self.check_turns(lines);
+            if let Some(parent) = agent.identity().parent {
+                self.check_reports(*thread, lines, &files[&parent]);
+            }
+        }
+    }
+
+    fn check_inputs(&self, lines: &[Line]) {
+        let (mut accepted, mut gone) = (BTreeMap::new(), BTreeMap::new());
+        for line in lines {
+            let Ok(view) = line.view() else { continue };
+            view.mark().consumes.into_iter().for_each(|id| *gone.entry(id).or_insert(0) += 1);
+            match Own::parse(&view).unwrap() {
+                Some(Own::Accepted(input)) => {
+                    let twice = accepted.insert(input.id.clone(), input);
+                    assert!(twice.is_none(), "seed {}: accepted twice: {twice:?}", self.seed);
+                }
+                Some(Own::Settled(settled)) => *gone.entry(settled.id).or_insert(0) += 1,
+                _ => {}
+            }
+        }
+        for (id, times) in &gone {
+            assert_eq!(*times, 1, "seed {}: {id} was consumed or settled {times} times", self.seed);
+        }
+        for (id, input) in &accepted {
+            assert!(gone.contains_key(id) || !input.wake, "seed {}: {id} was never begun", self.seed);
+        }
+    }
+
+    fn check_turns(&self, lines: &[Line]) {
+        let (mut open, mut outputs) = (None, BTreeSet::new());
+        for line in lines {
+            let Ok(view) = line.view() else { continue };
+            let payload: serde_json::Value = serde_json::from_str(view.payload.get()).unwrap();
+            match &*view.tag() {
+                "task_started" => {
+                    assert_eq!(open, None, "seed {}: two turns at once", self.seed);
+                    open = Some(payload["turn_id"].clone());
+                }
+                "task_complete" | "turn_aborted" => {
+                    assert_eq!(open.take().as_ref(), Some(&payload["turn_id"]), "seed {}", self.seed);
+                }
+                "function_call_output" | "custom_tool_call_output" => {
+                    let first = outputs.insert(payload["call_id"].to_string());
+                    assert!(first, "seed {}: two outputs of {}", self.seed, payload["call_id"]);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn check_reports(&self, thread: ThreadId, lines: &[Line], parent: &[Line]) {
+        for line in lines {
+            let Ok(view) = line.view() else { continue };
+            let ends = matches!(&*view.tag(), "task_complete" | "turn_aborted");
+            if !ends || view.mark().cause == Some(Cause::Requester) {
+                continue;
+            }
+            let n = view.ordinal.unwrap();
+            let of_this = |line: &&Line| {
+                let own = line.view().ok().and_then(|view| Own::parse(&view).unwrap());
+                matches!(own, Some(Own::Accepted(Accepted { from: Some(from), .. })) if from.thread == thread && from.n == n)
+            };
+            let times = parent.iter().filter(of_this).count();
+            assert_eq!(times, 1, "seed {}: report {n} of {thread} was accepted {times} times", self.seed);
+        }
+    }
+}
+
+fn is_acceptance(line: &Line) -> bool {
+    line.view().is_ok_and(|view| view.kind == "sapwood.accepted")
+}
