@@ -1,0 +1,45 @@
+# Each recipe is one line of plain cargo: `just` is a convenience, nothing needs it.
+
+# List the recipes.
+default:
+    @just --list
+
+# Build the program.
+build:
+    cargo build --release
+
+# Run every test: machines, simulation, recordings, the program from outside.
+test *ARGS:
+    cargo test --features faults {{ARGS}}
+
+# Model-check the mailbox, exhaustively.
+loom:
+    RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test -p sapwood-loom-tests --release
+
+# Break the mailbox one line at a time, and see each break caught.
+mutants *WORDS:
+    python3 loom-tests/mutants.py {{WORDS}}
+
+# Simulate whole trees with more seeds than the tests do.
+sim SEEDS="20000":
+    SAPWOOD_SIM_SEEDS={{SEEDS}} cargo test -p sapwood-actors --release --test simulation
+
+# What it costs, beside the numbers we are after and the limits of the machine.
+bench *ARGS:
+    cargo bench -p sapwood-actors --bench core -- {{ARGS}}
+
+# What reading and writing rollouts costs.
+bench-rollout:
+    cargo bench -p sapwood-rollout
+
+# Format, then lint with warnings denied.
+lint:
+    cargo fmt --all --check && cargo clippy --workspace --all-targets --features faults -- -D warnings
+
+# Build the documentation, without a warning.
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# What CI runs.
+ci:
+    bash .ci/run
