@@ -14,6 +14,7 @@ pub mod agent;
 pub mod clock;
 pub mod faults;
 pub mod feed;
+pub mod fold;
 pub mod host;
 mod nicknames;
 pub mod process;

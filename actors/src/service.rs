@@ -7,15 +7,16 @@ use sapwood_mailbox::Mailbox;
 use sapwood_protocol::ids::InputId;
 use sapwood_protocol::own::{Accepted, Body, InputLane};
 use sapwood_protocol::{AgentPath, Ids, SessionId, ThreadId};
-use sapwood_rollout::{Journal, OpenError, Rollout};
+use sapwood_rollout::{Journal, OpenError};
 use sapwood_supervisor::core::{Config, Need, Phase};
 use sapwood_supervisor::driver::Supervisor;
 use tokio::task::JoinHandle;
 
+use crate::agent::Settings;
 use crate::agent::effect::Interrupter;
 use crate::agent::settings::SandboxMode as Mode;
-use crate::agent::{Agent, Settings};
 use crate::clock::Clock;
+use crate::fold;
 use crate::host::{AgentHost, RactorSupervision};
 use crate::process::{Processes, SandboxMode};
 use crate::seat::Seat;
@@ -113,8 +114,11 @@ impl Service {
         let tree = self.tree(session, settings, ids);
         let body = Some(Body::User { text });
         let first = Accepted { id, place: 0, lane: InputLane::User, wake: true, from: None, body };
-        tree.make_root(cwd, Some(&first))?;
-        self.run(tree, Vec::new()).await
+        let root = tree.make_root(cwd, Some(&first))?;
+        let running = self.run(tree, Vec::new()).await?;
+        // Nobody was there to be woken when the root was made.
+        running.tree.wake(root.thread, Need::NewTurn);
+        Ok(running)
     }
 
     /// Loads a tree: takes its locks, closes what process death left open, sends reports that are due. Runs nothing.
@@ -210,7 +214,7 @@ pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
     let mut found = vec![root];
     let mut seats = Vec::new();
     while let Some(thread) = found.pop() {
-        let agent = match tree.journal.read(thread).and_then(|rollout| fold(thread, &rollout)) {
+        let agent = match fold::read(&*tree.journal, thread) {
             Ok(agent) => agent,
             // A child whose rollout never came to exist was never made, and its name is free.
             Err(OpenError::NotFound { .. }) if thread != root => continue,
@@ -270,18 +274,6 @@ fn close(tree: &Arc<Tree>, seat: &Arc<Seat>) -> Result<(), ShellError> {
     view.quiet = true;
     tree.count(&mut view);
     Ok(())
-}
-
-fn fold(thread: ThreadId, rollout: &Rollout) -> Result<Agent, OpenError> {
-    let agent = Agent::fold(rollout.lines());
-    match &agent.identity {
-        Some(_) => Ok(agent),
-        None => Err(OpenError::Corrupt {
-            thread,
-            place: thread.to_string(),
-            why: "it has no readable session_meta line".to_owned(),
-        }),
-    }
 }
 
 /// Empty mailboxes hold nothing: an idle seat gives its buffers back.

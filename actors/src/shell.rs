@@ -15,8 +15,9 @@ use sapwood_rollout::{AppendError, Log, OpenError, Ticket};
 use sapwood_supervisor::core::Need;
 
 use crate::agent::effect::{Decision, Effect, ExecCall, Input, Timer, Want};
-use crate::agent::{Agent, Ctx, Machine};
+use crate::agent::{Ctx, Machine};
 use crate::faults::{self, Point};
+use crate::fold;
 use crate::seat::{Message, Seat, SeatView};
 use crate::tree::Tree;
 
@@ -89,8 +90,8 @@ impl<W: Workers, S: Slots> Shell<W, S> {
     pub fn load(tree: Arc<Tree>, seat: Arc<Seat>, workers: W, slots: S, granted: bool) -> Result<Self, ShellError> {
         let log = seat.occupy(&*tree.journal)?;
         let epoch = log.fence();
-        let rollout = log.read()?;
-        let mut machine = Machine::new(Agent::fold(rollout.lines()), Arc::clone(&tree.settings));
+        let agent = fold::fold(&*tree.journal, seat.thread, &log.read()?)?;
+        let mut machine = Machine::new(agent, Arc::clone(&tree.settings));
         if granted {
             machine.granted_at_start();
         }

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::agent::effect::{ExecCall, Input, Timer, ToolEnd, ToolResult};
 use crate::clock::Clock;
-use crate::process::{Cancel, Command, Exit, Held, Outcome, Pause, Processes, SandboxMode};
+use crate::process::{Cancel, Canceller, Command, Exit, Held, Outcome, Pause, Processes, SandboxMode};
 use crate::seat::{Message, Seat};
 use crate::shell::Workers;
 
@@ -54,12 +54,15 @@ pub struct TokioWorkers {
     runtime: Handle,
     sampling: Option<Owned>,
     tools: BTreeMap<CallId, Tool>,
+    /// Killed, and within their grace: owned until they are gone, so that nothing outlives the incarnation.
+    ending: Vec<Tool>,
     timers: BTreeMap<Timer, Owned>,
 }
 
 struct Tool {
     release: Option<oneshot::Sender<()>>,
-    _task: Owned,
+    cancel: Canceller,
+    task: Owned,
 }
 
 /// Answers once, also when its task is dropped.
@@ -108,7 +111,16 @@ impl TokioWorkers {
     /// Workers for one incarnation of a seat, on the current runtime.
     pub fn new(means: Means, seat: Arc<Seat>, sandbox: SandboxMode) -> Self {
         let runtime = Handle::current();
-        Self { means, seat, sandbox, runtime, sampling: None, tools: BTreeMap::new(), timers: BTreeMap::new() }
+        Self {
+            means,
+            seat,
+            sandbox,
+            runtime,
+            sampling: None,
+            tools: BTreeMap::new(),
+            ending: Vec::new(),
+            timers: BTreeMap::new(),
+        }
     }
 
     fn refuse(&self, call: &CallId, why: String) {
@@ -156,10 +168,11 @@ impl Workers for TokioWorkers {
             max_output: OUTPUT_BYTES,
         };
         let (release, released) = oneshot::channel();
-        let start = Start { effect, call: call.clone(), command, released };
+        let cancel = Canceller::new();
+        let start = Start { effect, call: call.clone(), command, released, cancelled: cancel.handle() };
         let task = run(self.means.processes.clone(), start, answer, Arc::clone(&self.seat));
         let task = Owned(self.runtime.spawn(task));
-        self.tools.insert(call, Tool { release: Some(release), _task: task });
+        self.tools.insert(call, Tool { release: Some(release), cancel, task });
     }
 
     fn release(&mut self, call: &CallId) {
@@ -170,7 +183,13 @@ impl Workers for TokioWorkers {
     }
 
     fn kill(&mut self, call: &CallId) {
-        self.tools.remove(call);
+        self.ending.retain(|tool| !tool.task.0.is_finished());
+        // One that was not let run yet ends when its release is dropped; one that runs gets its grace.
+        if let Some(mut tool) = self.tools.remove(call) {
+            tool.release = None;
+            tool.cancel.cancel();
+            self.ending.push(tool);
+        }
     }
 
     fn timer(&mut self, timer: Timer, at: Millis) {
@@ -193,11 +212,12 @@ struct Start {
     call: CallId,
     command: Command,
     released: oneshot::Receiver<()>,
+    cancelled: Cancel,
 }
 
 /// The life of one command: held, released, ended.
 async fn run(processes: Processes, start: Start, answer: Answer, seat: Arc<Seat>) {
-    let Start { effect, call, command, released } = start;
+    let Start { effect, call, command, released, cancelled } = start;
     let refused = |why: String| {
         let result = ToolResult { end: ToolEnd::Refused(why), ..ToolResult::nothing() };
         Input::ToolEnded { call: call.clone(), result }
@@ -218,7 +238,7 @@ async fn run(processes: Processes, start: Start, answer: Answer, seat: Arc<Seat>
         return;
     }
     let ended = ended.or(unknown);
-    let outcome = held.run(Pause::never(), Cancel::never()).await;
+    let outcome = held.run(Pause::never(), cancelled).await;
     ended.send(Input::ToolEnded { call: call.clone(), result: result_of(outcome) });
 }
 

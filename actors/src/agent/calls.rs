@@ -23,6 +23,9 @@ const SIDE_BY_SIDE: usize = 16;
 /// The effect of a call that the tree answers at once: there is no other answer to take it for.
 const ASKED: u64 = 0;
 
+/// A refusal that a model reads, at most, in bytes: it may quote what the model sent, which may be megabytes.
+const REFUSAL_BYTES: usize = 4 * 1024;
+
 /// The output of a call that an interrupt ended.
 const ABORTED_BY_USER: &str = "aborted by user";
 
@@ -72,7 +75,7 @@ impl<'a> Step<'a, '_> {
         match tool {
             Tool::Invalid(text) => {
                 assert!(first, "only shell commands start beside others");
-                self.batch.output(self.ctx.ids, call, &text);
+                self.batch.output(self.ctx.ids, call, &brief(text));
                 return true;
             }
             Tool::Exec(exec) => {
@@ -182,7 +185,7 @@ impl<'a> Step<'a, '_> {
         let tool = self.tool(call);
         let (ok, output, agent) = match answer {
             Answer::Done { output, agent } => (true, output, agent),
-            Answer::Refused(text) => (false, text, None),
+            Answer::Refused(text) => (false, brief(text), None),
             Answer::Never => return self.lose(turn),
         };
         let kind = match &tool {
@@ -317,6 +320,16 @@ impl<'a> Step<'a, '_> {
             }
         }
     }
+}
+
+/// A refusal without its middle, if it is too long: what went wrong stands at either end.
+fn brief(text: String) -> String {
+    if text.len() <= REFUSAL_BYTES {
+        return text;
+    }
+    let (head, tail) =
+        (text.floor_char_boundary(REFUSAL_BYTES / 2), text.ceil_char_boundary(text.len() - REFUSAL_BYTES / 2));
+    format!("{}[... {} bytes left out ...]{}", &text[..head], tail - head, &text[tail..])
 }
 
 fn collab(call: &CallId, tool: &'static str, prompt: Option<String>) -> Shown {

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use sapwood_protocol::ids::synthetic_output_id;
 use sapwood_protocol::item::{Item, ItemView};
 use sapwood_protocol::{CallId, ItemId, Line, View};
-use serde_json::value::RawValue;
 
 /// What a prompt shows as the output of a call that has none.
 const ABORTED: &str = "aborted";
@@ -65,15 +64,15 @@ pub struct History {
 impl History {
     /// Adds the item of a `response_item` line. Items that are no part of a prompt are left out.
     pub fn push(&mut self, line: &Line, view: &View<'_>, item: &ItemView<'_>) {
-        let json = match item.internal_chat_message_metadata_passthrough {
-            None => line.share(view.payload.get()),
-            Some(_) => without_passthrough(view.payload),
-        };
-        self.push_json(json, item);
+        self.push_json(line.share(view.payload.get()), item);
     }
 
     /// Adds an item that stands in no line of its own, as those of a checkpoint do.
     pub fn push_json(&mut self, json: Bytes, item: &ItemView<'_>) {
+        let json = match item.internal_chat_message_metadata_passthrough {
+            None => json,
+            Some(_) => without_passthrough(json),
+        };
         let call = |output| match &item.call_id {
             Some(call) => Part::Call { call: call.clone(), item: item.id.clone(), output },
             None => Part::Plain,
@@ -158,13 +157,13 @@ fn missing_output(call: &CallId, item: Option<&ItemId>, kind: OutputKind) -> Byt
 }
 
 /// A foreign item without Codex's notes, which are for its own provider only.
-fn without_passthrough(payload: &RawValue) -> Bytes {
-    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(payload.get()) {
+fn without_passthrough(json: Bytes) -> Bytes {
+    match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&json) {
         Ok(mut item) => {
             item.shift_remove("internal_chat_message_metadata_passthrough");
             Bytes::from(serde_json::Value::Object(item).to_string())
         }
-        Err(_) => Bytes::copy_from_slice(payload.get().as_bytes()),
+        Err(_) => json,
     }
 }
 

@@ -200,10 +200,17 @@ fn extend(payload: &mut Value, more: Value) {
 }
 
 fn permissions(payload: &mut Value, sandbox: SandboxMode) {
-    // A profile of the read-only mode is left out: Codex derives it from the sandbox policy.
-    if sandbox == SandboxMode::DangerFullAccess {
-        payload["permission_profile"] = json!({"type": "disabled"});
-    }
+    // The profiles that Codex 0.169.0 writes for these two modes; without one it does not read the line.
+    payload["permission_profile"] = match sandbox {
+        SandboxMode::DangerFullAccess => json!({"type": "disabled"}),
+        SandboxMode::ReadOnly => json!({
+            "type": "managed",
+            "file_system": {"type": "restricted", "entries": [
+                {"path": {"type": "special", "value": {"kind": "root"}}, "access": "read"},
+            ]},
+            "network": "restricted",
+        }),
+    };
 }
 
 /// An item of a model as a client sees it; calls are shown when they end.

@@ -11,6 +11,8 @@ pub mod history;
 pub mod inbox;
 pub mod lines;
 mod machine;
+#[cfg(test)]
+mod machine_tests;
 pub mod prompt;
 pub mod settings;
 pub mod state;

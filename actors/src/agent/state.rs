@@ -190,6 +190,17 @@ impl Agent {
         agent
     }
 
+    /// Takes over what a fork has of its source: what the model saw, and what that cost. Inputs, turns and children stay
+    /// the source's.
+    pub fn inherit(&mut self, source: Agent) {
+        self.history = source.history;
+        self.context_written = source.context_written;
+        self.usage = source.usage;
+        if let (Some(own), Some(theirs)) = (&mut self.identity, source.identity) {
+            own.model = own.model.take().or(theirs.model);
+        }
+    }
+
     /// Who it is. Asked only of an agent that was folded from a rollout, whose first line says so.
     pub fn identity(&self) -> &Identity {
         self.identity.as_ref().expect("a rollout is born with its session_meta")

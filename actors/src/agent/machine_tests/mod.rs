@@ -1,0 +1,7 @@
+//! The machine as tables: a state and an input, and the lines and effects that follow.
+
+mod bench;
+mod calls;
+mod prefixes;
+mod reports;
+mod turns;

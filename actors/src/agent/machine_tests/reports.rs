@@ -1,0 +1,162 @@
+//! Reports, crashes and dead letters.
+
+use std::sync::Arc;
+
+use sapwood_protocol::item::MailKind;
+use sapwood_protocol::own::Outcome;
+
+use super::super::effect::{Effect, Input, Interrupter, Timer};
+use super::super::inbox::MAX_BEGUN;
+use super::bench::{Bench, did, exec, text, thread};
+
+fn working_child() -> Bench {
+    let mut bench = Bench::child();
+    bench.mail(1, 4, MailKind::NewTask);
+    assert_eq!(bench.does(Input::Granted).effects, ["sample#1"]);
+    bench
+}
+
+fn reported(bench: &Bench) -> (u64, Outcome, String) {
+    let report = bench.effects.iter().find_map(|effect| match effect {
+        Effect::Report(report) => Some(report),
+        _ => None,
+    });
+    let report = report.expect("it reports");
+    (report.n, report.outcome, report.text.clone())
+}
+
+#[test]
+fn a_report_is_sent_until_it_is_accepted_with_one_number() {
+    let mut bench = working_child();
+    bench.answer(&[text("42")]);
+    let (n, ..) = reported(&bench);
+    let last = bench.lines.last().unwrap().view().unwrap().ordinal;
+    assert_eq!((Some(n), reported(&bench)), (last, (n, Outcome::Completed, "42".to_owned())));
+    assert!(!bench.machine.may_sleep(), "it is not accepted yet");
+
+    // (what happens, what follows)
+    let report = format!("report({n} Completed)");
+    let again = [report.as_str()];
+    let table: [(Input, &[&str]); 6] = [
+        (Input::Go, &[]),
+        (Input::Reported { n: n + 1, accepted: true }, &[]),
+        (Input::Reported { n, accepted: false }, &["timer(Report 1000)"]),
+        (Input::Due(Timer::Report), &again),
+        (Input::Reported { n, accepted: true }, &[]),
+        (Input::Go, &[]),
+    ];
+    for (input, effects) in table {
+        let what = format!("{input:?}");
+        assert_eq!(bench.does(input), did(&[], effects), "{what}");
+    }
+    assert!(bench.machine.may_sleep());
+
+    // A new incarnation does not know whether it was accepted: the number says that it is the same one.
+    let mut next = Bench::of(bench.lines.clone(), Arc::clone(&bench.settings));
+    assert_eq!(next.does(Input::Recovered { culprit: None }), did(&[], &again));
+    let mut loaded = Bench::of(bench.lines, bench.settings);
+    assert_eq!(loaded.does(Input::Loaded), did(&[], &again), "another process neither");
+}
+
+#[test]
+fn the_next_turn_waits_until_the_report_of_the_last_is_accepted() {
+    let mut bench = working_child();
+    bench.answer(&[text("42")]);
+    let (n, ..) = reported(&bench);
+    assert_eq!(bench.mail(1, 9, MailKind::NewTask), did(&[], &[]));
+    assert_eq!(bench.does(Input::Reported { n, accepted: true }), did(&[], &["want(NewTurn)"]));
+}
+
+#[test]
+fn what_is_reported_of_each_end() {
+    let mut failed = working_child();
+    let refused = sapwood_model::ModelError::Refused { status: 400, message: "no".into() };
+    failed.sampled(Err(refused));
+    let text = "Agent errored: the provider refused the request: no\nIt can be given another task.";
+    assert_eq!((reported(&failed).1, reported(&failed).2.as_str()), (Outcome::Failed, text));
+
+    let interrupted = |by| {
+        let mut bench = working_child();
+        let turn = bench.turn_id();
+        bench.does(Input::Interrupt { turn, by })
+    };
+    let lines = |cause: &str| format!("developer turn_aborted!{cause}");
+    let by_other = interrupted(Interrupter::Agent(thread(5)));
+    assert_eq!(by_other.batches, [lines("Interrupted")]);
+    assert!(by_other.effects.last().unwrap().ends_with(" Cancelled)"), "{by_other:?}");
+    assert_eq!(
+        interrupted(Interrupter::Agent(thread(1))),
+        did(&[&lines("Requester")], &["cancel", "giveBack", "ended(Cancelled)"]),
+        "its requester is not told what it did itself"
+    );
+
+    let mut lost = working_child();
+    lost.answer(&[exec("a")]);
+    lost.held("a");
+    let mut lost = Bench::of(lost.lines, lost.settings);
+    let closed = lost.does(Input::Loaded);
+    assert_eq!(closed.batches, ["output(a) turn_aborted!ProcessDeath"]);
+    assert_eq!(closed.effects[..2], ["killLeftover(77)".to_owned(), "ended(Lost)".to_owned()]);
+    assert_eq!(reported(&lost).1, Outcome::Lost);
+}
+
+#[test]
+fn a_root_reports_to_nobody() {
+    let mut bench = Bench::root();
+    bench.turn();
+    assert_eq!(bench.answer(&[text("done")]).effects, ["giveBack", "ended(Completed)"]);
+}
+
+/// An input is begun again after a crash, and then again; the third crash over it settles it.
+#[test]
+fn an_input_that_three_incarnations_died_of_is_set_aside() {
+    let mut bench = Bench::root();
+    bench.say("poison", "boom");
+    let culprit = || Input::Recovered { culprit: Some("poison".into()) };
+    for crash in 1..=MAX_BEGUN {
+        bench = Bench::of(bench.lines, bench.settings);
+        assert_eq!(bench.does(culprit()), did(&["begun(poison)"], &["want(NewTurn)"]), "crash {crash}");
+        assert_eq!(bench.machine.agent().inbox.len(), 1);
+    }
+    bench = Bench::of(bench.lines, bench.settings);
+    let warning = "warning(input poison was set aside: the agent crashed 3 times over it)";
+    assert_eq!(bench.does(culprit()), did(&["settled(poison)"], &[warning]));
+    assert!(bench.machine.agent().inbox.is_empty() && bench.machine.may_sleep());
+    bench = Bench::of(bench.lines, bench.settings);
+    assert_eq!(bench.does(culprit()), did(&[], &[]), "it is gone");
+    bench.say("u2", "something else");
+    assert_eq!(bench.does(Input::Granted).effects, ["sample#1"], "the agent goes on");
+}
+
+#[test]
+fn an_input_that_was_consumed_is_nobodys_fault() {
+    let mut bench = Bench::root();
+    bench.turn();
+    let mut next = Bench::of(bench.lines, bench.settings);
+    assert_eq!(
+        next.does(Input::Recovered { culprit: Some("u1".into()) }),
+        did(&[], &["want(Resume)"]),
+        "its turn goes on"
+    );
+    assert_eq!(next.does(Input::Granted), did(&[], &["sample#1"]), "the same request is made again");
+}
+
+#[test]
+fn a_command_that_ran_when_its_incarnation_died_is_answered_after_its_own_answer_was_looked_for() {
+    let mut bench = Bench::root();
+    bench.turn();
+    bench.answer(&[exec("a"), exec("b")]);
+    bench.held("a");
+    let (lines, settings) = (bench.lines, bench.settings);
+
+    let mut answered = Bench::of(lines.clone(), Arc::clone(&settings));
+    assert_eq!(answered.ended("a").batches, ["shown:CommandExecution output(a)"], "the answer was in the mailbox");
+
+    let mut unknown = Bench::of(lines, settings);
+    assert_eq!(unknown.does(Input::Go), did(&[], &["want(Resume)"]), "it is not given up before");
+    let recovered = unknown.does(Input::Recovered { culprit: None });
+    assert_eq!(recovered, did(&["shown:CommandExecution output(a)"], &[]));
+    let outputs = unknown.outputs();
+    assert!(outputs.iter().any(|(call, output)| call == "a" && output.starts_with("Effect unknown")), "{outputs:?}");
+    assert_eq!(unknown.does(Input::Granted), did(&[], &["hold(b)"]), "the one that had not started runs");
+}

@@ -1,0 +1,192 @@
+//! How turns begin, go on and end.
+
+use sapwood_model::{ModelError, Response};
+use sapwood_protocol::Usage;
+use sapwood_protocol::item::MailKind;
+use sapwood_protocol::own::{Accepted, InputLane};
+
+use super::super::effect::{Effect, Input, Interrupter, Timer};
+use super::super::prompt::NOTHING_SAID;
+use super::bench::{Bench, did, exec, text};
+
+#[test]
+fn a_first_turn_tells_who_and_where_and_then_what() {
+    let mut bench = Bench::root();
+    assert_eq!(bench.say("u1", "do it"), did(&[], &["want(NewTurn)"]));
+    assert_eq!(bench.say("u2", "and this"), did(&[], &[]), "one slot is asked for once");
+    assert_eq!(
+        bench.does(Input::Granted),
+        did(
+            &["task_started developer user turn_context thread_settings_applied \
+               user!u1 shown:UserMessage user!u2 shown:UserMessage"],
+            &["sample#1"]
+        )
+    );
+    assert_eq!(bench.does(Input::Go), did(&[], &[]), "it waits for the model");
+    assert_eq!(
+        bench.answer(&[text("done")]),
+        did(&["shown:AgentMessage assistant usage", "token_count task_complete"], &["giveBack", "ended(Completed)"])
+    );
+    assert!(bench.machine.may_sleep());
+
+    bench.say("u3", "again");
+    assert_eq!(
+        bench.does(Input::Granted),
+        did(&["task_started turn_context user!u3 shown:UserMessage"], &["sample#1"]),
+        "the context is told once"
+    );
+}
+
+#[test]
+fn mail_is_told_before_what_the_user_says() {
+    let mut bench = Bench::root();
+    assert_eq!(bench.mail(3, 4, MailKind::Message), did(&[], &[]), "a message starts nothing");
+    bench.say("u1", "do it");
+    let id = bench.machine.agent().inbox.pending()[0].accepted.id.clone();
+    assert_eq!(
+        bench.does(Input::Granted),
+        did(
+            &[&format!(
+                "task_started developer user turn_context thread_settings_applied \
+                 mailMetadata mail!{id} user!u1 shown:UserMessage"
+            )],
+            &["sample#1"]
+        )
+    );
+}
+
+#[test]
+fn an_input_without_words_is_consumed_by_the_start_of_its_turn() {
+    let mut bench = Bench::root();
+    bench.accept(Accepted { id: "go".into(), place: 0, lane: InputLane::User, wake: true, from: None, body: None });
+    assert_eq!(
+        bench.does(Input::Granted),
+        did(&["task_started!go developer user turn_context thread_settings_applied"], &["sample#1"])
+    );
+}
+
+#[test]
+fn what_is_said_while_the_final_answer_comes_is_answered_in_the_same_turn() {
+    let mut bench = Bench::root();
+    bench.turn();
+    assert_eq!(bench.say("u2", "wait, also this"), did(&[], &[]));
+    assert_eq!(
+        bench.answer(&[text("done")]),
+        did(&["shown:AgentMessage assistant usage", "user!u2 shown:UserMessage"], &["sample#1"])
+    );
+    assert_eq!(bench.mail(3, 4, MailKind::FinalAnswer), did(&[], &[]));
+    assert_eq!(
+        bench.answer(&[text("done again")]).batches,
+        ["shown:AgentMessage assistant usage", "token_count task_complete"],
+        "mail after a final answer waits for the next turn"
+    );
+    assert_eq!(bench.machine.agent().inbox.len(), 1);
+    assert_eq!(bench.say("u3", "later"), did(&[], &["want(NewTurn)"]), "said after the end: a new turn");
+}
+
+#[test]
+fn an_empty_answer_is_asked_about_once() {
+    let mut bench = Bench::root();
+    bench.turn();
+    assert_eq!(bench.answer(&[]), did(&["usage", "developer"], &["sample#1"]));
+    let told = bench.machine.agent().history.prompt();
+    assert!(String::from_utf8(told.last().unwrap().to_vec()).unwrap().contains(&NOTHING_SAID[..40]));
+    assert_eq!(bench.answer(&[]), did(&["usage", "token_count task_complete"], &["giveBack", "ended(Completed)"]));
+}
+
+#[test]
+fn words_between_empty_answers_begin_the_count_again() {
+    let mut bench = Bench::root();
+    bench.turn();
+    bench.answer(&[]);
+    bench.answer(&[exec("a")]);
+    bench.held("a");
+    assert_eq!(bench.ended("a").effects, ["sample#1"]);
+    assert_eq!(bench.answer(&[]), did(&["usage", "developer"], &["sample#1"]));
+}
+
+#[test]
+fn a_refused_request_fails_the_turn() {
+    let mut bench = Bench::root();
+    bench.turn();
+    let refused = ModelError::Refused { status: 400, message: "no".into() };
+    assert_eq!(bench.sampled(Err(refused)), did(&["task_complete!error"], &["giveBack", "ended(Failed)"]));
+    let last = bench.machine.agent().last_turn.clone().unwrap();
+    assert_eq!(last.message.as_deref(), Some("the provider refused the request: no"));
+    bench.say("u2", "again");
+    assert_eq!(bench.does(Input::Granted).effects, ["sample#1"], "the next turn starts as if nothing had been");
+}
+
+/// The pauses double from 200 ms, have a fifth of jitter, and are never shorter than the provider asks.
+#[test]
+fn a_request_that_may_succeed_is_tried_again() {
+    let mut bench = Bench::root();
+    bench.turn();
+    let cut = || Err(ModelError::Cut { why: "gone".into() });
+    let asked = bench.machine.agent().history.prompt();
+    for attempt in 1..=bench.settings.retries {
+        let did_now = bench.sampled(cut());
+        assert_eq!(did_now.batches, [""; 0]);
+        let [Effect::Timer { timer: Timer::Retry, at }, ..] = bench.effects.as_slice() else { panic!("{did_now:?}") };
+        let (pause, least) = (at.since(bench.now).0, 100 << attempt);
+        assert!((least..least + least / 5).contains(&pause), "try {attempt}: {pause} ms");
+        bench.now = *at;
+        // A request that is tried again is the same request: what came in between waits.
+        bench.say(&format!("u{}", attempt + 1), "and?");
+        assert_eq!(bench.does(Input::Due(Timer::Retry)), did(&[], &[&format!("sample#{}", attempt + 1)]));
+        assert_eq!(bench.machine.agent().history.prompt(), asked);
+    }
+    assert_eq!(bench.sampled(cut()).batches, ["task_complete!error"], "not for ever");
+
+    let mut bench = Bench::root();
+    bench.turn();
+    let busy = ModelError::Unavailable { status: 429, message: "busy".into(), retry_after_ms: Some(7_000) };
+    assert_eq!(bench.sampled(Err(busy)).effects, ["timer(Retry 7000)"]);
+    bench.does(Input::Due(Timer::Retry));
+    assert_eq!(bench.answer(&[text("a"), exec("a")]).effects, ["hold(a)"]);
+    bench.held("a");
+    assert_eq!(bench.ended("a").effects, ["sample#1"], "a success begins the count again");
+}
+
+#[test]
+fn an_answer_to_a_request_that_is_not_under_way_is_dropped() {
+    let mut bench = Bench::root();
+    bench.turn();
+    let effect = bench.machine.volatile().sampling.unwrap();
+    let response =
+        Response { id: "late".into(), items: vec![text("late").to_string().into()], usage: Usage::default() };
+    let late = Input::Sampled { effect: effect ^ 1, result: Ok(response) };
+    assert_eq!(bench.does(late), did(&[], &[]));
+    assert_eq!(bench.machine.volatile().sampling, Some(effect));
+}
+
+#[test]
+fn an_interrupt_ends_the_turn_that_it_names_and_no_other() {
+    let mut bench = Bench::root();
+    bench.turn();
+    let turn = bench.turn_id();
+    let other = Input::Interrupt { turn: "another".into(), by: Interrupter::User };
+    assert_eq!(bench.does(other), did(&[], &[]));
+    assert_eq!(bench.turn_id(), turn);
+    bench.say("u2", "steered");
+    let this = || Input::Interrupt { turn: turn.clone(), by: Interrupter::User };
+    assert_eq!(
+        bench.does(this()),
+        did(&["developer turn_aborted!Requester"], &["cancel", "giveBack", "ended(Cancelled)", "want(NewTurn)"]),
+        "what was accepted is not lost with the turn"
+    );
+    assert_eq!(bench.does(this()), did(&[], &[]), "it has ended");
+    assert_eq!(bench.does(Input::Granted).batches, ["task_started turn_context user!u2 shown:UserMessage"]);
+}
+
+#[test]
+fn an_interrupt_that_was_meant_for_the_last_turn_spares_the_next() {
+    let mut bench = Bench::root();
+    bench.turn();
+    let old = bench.turn_id();
+    bench.answer(&[text("done")]);
+    bench.say("u2", "next");
+    bench.does(Input::Granted);
+    assert_eq!(bench.does(Input::Interrupt { turn: old, by: Interrupter::User }), did(&[], &[]));
+    assert!(bench.machine.volatile().sampling.is_some());
+}

@@ -1,0 +1,184 @@
+//! How a run ended: the exit code, and what is said of it last.
+
+use std::io::IsTerminal;
+
+use sapwood_actors::seat::{AgentStatus, SeatView};
+use sapwood_actors::tree::Tree;
+use sapwood_protocol::Usage;
+use sapwood_protocol::own::Outcome;
+use serde_json::{Value, json};
+
+use crate::events;
+use crate::exit::{Exit, Failure};
+use crate::output::{Piece, write_now};
+use crate::text::{one_line, safe};
+
+/// Agents that are named when they did not do well, at most.
+const NAMED: usize = 10;
+/// The longest piece of a reason on a line.
+const CUT: usize = 300;
+
+/// The end of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ending {
+    pub exit: Exit,
+    /// What went wrong with the run itself, and not with a turn.
+    pub error: Option<String>,
+    thread: Option<String>,
+    agents: usize,
+    usage: Usage,
+    answer: Option<String>,
+    /// What a person should know of agents that did not do well.
+    problems: Vec<String>,
+    /// How to go on.
+    resume: Option<String>,
+    quiet: bool,
+}
+
+impl Ending {
+    fn new(exit: Exit) -> Self {
+        Self {
+            exit,
+            error: None,
+            thread: None,
+            agents: 0,
+            usage: Usage::default(),
+            answer: None,
+            problems: Vec::new(),
+            resume: None,
+            quiet: false,
+        }
+    }
+
+    /// The run failed.
+    pub fn failed(failure: &Failure) -> Self {
+        Self { error: Some(failure.message.clone()), ..Self::new(failure.exit) }
+    }
+
+    /// It was stopped, and can go on.
+    pub fn stopped(exit: Exit) -> Self {
+        Self::new(exit)
+    }
+
+    /// Nobody reads what it says.
+    pub fn unheard() -> Self {
+        Self { quiet: true, ..Self::new(Exit::Failure) }
+    }
+
+    /// The tree came to rest by itself.
+    pub fn judge(tree: &Tree, warnings: &[String]) -> Self {
+        if let Some(why) = tree.melt_down() {
+            let failure = Failure::new(Exit::Failure, format!("the tree restarted too often and closed: {why}"));
+            return Self::failed(&failure);
+        }
+        let Some(root) = tree.root() else {
+            return Self::failed(&Failure::new(Exit::Failure, "the tree has no root"));
+        };
+        let view = root.view();
+        let (exit, problem) = root_outcome(&view);
+        let mut ending = Self::new(exit);
+        ending.problems.extend(problem.map(|why| format!("{}: {}", root.path, one_line(&why, CUT))));
+        let mut bad: Vec<String> = Vec::new();
+        for seat in tree.seats().into_iter().filter(|seat| seat.parent.is_some()) {
+            bad.extend(trouble(&seat.view()).map(|why| format!("{}: {}", seat.path, one_line(&why, CUT))));
+        }
+        let more = bad.len().saturating_sub(NAMED);
+        if exit == Exit::Done && !(bad.is_empty() && warnings.is_empty()) {
+            ending.exit = Exit::Partial;
+        }
+        bad.truncate(NAMED);
+        ending.problems.extend(bad);
+        if more > 0 {
+            ending.problems.push(format!("and {more} more agents; `sapwood ps` lists them"));
+        }
+        if exit == Exit::Done {
+            ending.answer = view.last_message;
+        }
+        ending
+    }
+
+    /// Counts what the tree did.
+    pub fn of(mut self, tree: &Tree) -> Self {
+        self.thread = Some(tree.session.to_string());
+        for seat in tree.seats() {
+            self.agents += 1;
+            self.usage += seat.view().usage;
+        }
+        self
+    }
+
+    /// Names the tree that was asked for.
+    pub fn about(self, thread: Option<String>) -> Self {
+        Self { thread, ..self }
+    }
+
+    /// Says how to go on, where there is something to go on with.
+    pub fn resumed_by(mut self, command: String) -> Self {
+        if !matches!(self.exit, Exit::Done | Exit::Partial) {
+            self.resume = Some(command);
+        }
+        self
+    }
+
+    /// The last words.
+    pub fn pieces(&self, json: bool) -> Vec<Piece> {
+        if self.quiet {
+            return Vec::new();
+        }
+        let mut pieces = Vec::new();
+        let said = self.error.iter().chain(&self.problems);
+        pieces.extend(said.map(|text| Piece::err(format!("sapwood: {}", safe(text)))));
+        pieces.extend(self.resume.iter().map(|command| Piece::err(format!("to go on: {command}"))));
+        if json {
+            let error = self.error.iter().map(|message| json!({"type": "error", "message": message}));
+            pieces.extend(error.chain([self.record()]).map(|event| Piece::out(event.to_string())));
+        } else if let Some(answer) = &self.answer {
+            // A file gets what the model wrote, a terminal nothing that it would obey.
+            let answer = if std::io::stdout().is_terminal() { safe(answer) } else { answer.clone() };
+            pieces.push(Piece::out(answer));
+        }
+        pieces
+    }
+
+    /// The terminal record of `--json`.
+    fn record(&self) -> Value {
+        json!({
+            "type": "sapwood.ended", "exit_code": self.exit.code(), "outcome": self.exit.outcome(),
+            "thread_id": self.thread, "agents": self.agents, "usage": events::usage(&self.usage),
+        })
+    }
+
+    /// Says it before there is a tree.
+    pub fn say_now(&self, json: bool) -> Exit {
+        write_now(&self.pieces(json));
+        self.exit
+    }
+}
+
+fn root_outcome(view: &SeatView) -> (Exit, Option<String>) {
+    match (&view.status, view.outcome) {
+        (AgentStatus::Completed(_), _) => (Exit::Done, None),
+        // A turn fails when its model does; an agent that was taken out of service has another reason.
+        (AgentStatus::Errored(why), Some(Outcome::Failed)) if view.last_message.as_deref() == Some(why) => {
+            (Exit::Provider, Some(why.clone()))
+        }
+        (AgentStatus::Errored(why), _) => (Exit::Failure, Some(why.clone())),
+        (AgentStatus::Interrupted, Some(Outcome::Lost)) => (Exit::Failure, Some(LOST.to_owned())),
+        (AgentStatus::Interrupted, _) => (Exit::Failure, Some("its turn was interrupted".to_owned())),
+        (AgentStatus::PendingInit, _) => (Exit::Failure, Some("it never came to a turn".to_owned())),
+        (AgentStatus::Running, _) => (Exit::Failure, Some("its turn came to rest without an end".to_owned())),
+    }
+}
+
+const LOST: &str = "its process died under its turn, and it did not go on";
+
+/// Why an agent below the root makes the result partial.
+fn trouble(view: &SeatView) -> Option<String> {
+    match (&view.status, view.outcome) {
+        (AgentStatus::Errored(why), _) => Some(why.clone()),
+        (AgentStatus::Interrupted, Some(Outcome::Lost)) => Some(LOST.to_owned()),
+        (AgentStatus::Running, _) => Some("its turn came to rest without an end".to_owned()),
+        // Interrupted by somebody who meant it.
+        (AgentStatus::Interrupted | AgentStatus::Completed(_) | AgentStatus::PendingInit, _) => None,
+    }
+}

@@ -1,0 +1,77 @@
+//! The program `sapwood`: command line, configuration, wiring.
+//!
+//! What it is for: lets people and scripts run trees of agents, and shows them what the trees do.
+//! What it never does: decides anything about an agent, or writes into a rollout but through the service facade.
+
+mod cli;
+mod config;
+mod ending;
+mod events;
+mod exec;
+mod exit;
+mod help;
+mod home;
+mod output;
+mod progress;
+mod project;
+mod ps;
+mod session;
+mod setup;
+mod text;
+mod watch;
+
+use std::process::ExitCode;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sapwood_actors::process::{EXEC_SUBCOMMAND, REAP_SUBCOMMAND, exec_main, reap_main};
+use tracing_subscriber::filter::LevelFilter;
+
+use cli::Command;
+use ending::Ending;
+use output::{Piece, write_now};
+
+fn main() -> ExitCode {
+    // Our own helpers come first: they are started for each command, and need nothing of what follows.
+    match std::env::args_os().nth(1) {
+        Some(word) if word == EXEC_SUBCOMMAND => return exec_main(),
+        Some(word) if word == REAP_SUBCOMMAND => return reap_main(),
+        _ => {}
+    }
+    let (command, json) = cli::parse(std::env::args_os().skip(1));
+    let exit = match command {
+        Ok(Command::Help(page)) => say(page),
+        Ok(Command::Version) => say(concat!("sapwood ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Command::Exec(args)) => {
+            log();
+            raise_file_limit();
+            exec::run(&args)
+        }
+        Ok(Command::Ps(args)) => ps::run(&args),
+        Err(failure) => Ending::failed(&failure).say_now(json),
+    };
+    ExitCode::from(exit.code())
+}
+
+fn say(page: &str) -> exit::Exit {
+    write_now(&[Piece::Stdout(page.to_owned())]);
+    exit::Exit::Done
+}
+
+/// What the rooms below report goes to stderr: warnings, or what `RUST_LOG` names.
+fn log() {
+    let level = std::env::var("RUST_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::WARN);
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .without_time()
+        .init();
+}
+
+/// Each agent that works holds its rollout and its lock open, and each command some pipes.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // As far as we may; what does not do says so when it is opened.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}

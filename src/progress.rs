@@ -1,0 +1,135 @@
+//! Progress for a person: one line for each thing that happened to an agent.
+
+use std::time::Duration;
+
+use sapwood_actors::agent::Event;
+use sapwood_actors::agent::effect::{Shown, ToolEnd, ToolResult};
+use sapwood_protocol::item::MailKind;
+use sapwood_protocol::own::Outcome;
+use sapwood_protocol::{AgentPath, Millis, ThreadId};
+
+use crate::text::{one_line, thousands};
+use crate::watch::What;
+
+/// The longest piece of somebody else's text on a line.
+const CUT: usize = 100;
+
+/// Tells what happens since a moment.
+pub struct Progress {
+    start: Millis,
+}
+
+impl Progress {
+    pub fn since(start: Millis) -> Self {
+        Self { start }
+    }
+
+    /// The line for something that happened, if a person wants to know of it.
+    pub fn line(&self, path: &AgentPath, what: &What) -> Option<String> {
+        let (at, text) = match what {
+            What::Found(_) => return None,
+            What::Missed => (None, "(so much happened that some of it is not shown)".to_owned()),
+            What::Happened { at, event } => (Some(*at), tell(*at, event)?),
+        };
+        let elapsed = at.map_or_else(|| " ".repeat(7), |at| format!("{:6.1}s", at.since(self.start).0 as f64 / 1000.0));
+        Some(format!("{elapsed} {path}  {text}"))
+    }
+}
+
+fn tell(at: Millis, event: &Event) -> Option<String> {
+    Some(match event {
+        Event::TurnStarted { .. } => "started".to_owned(),
+        Event::ItemStarted { item: Shown::Collab { tool: "wait", .. }, .. } => "waits for mail".to_owned(),
+        Event::ItemStarted { .. } | Event::Usage { .. } => return None,
+        Event::ItemCompleted { item, .. } => tell_item(item)?,
+        Event::Retrying { message, at: next } => {
+            let wait = next.since(at).0 as f64 / 1000.0;
+            format!("tries again in {wait:.1}s: {}", one_line(message, CUT))
+        }
+        Event::TurnEnded { outcome, message, usage, .. } => {
+            let tokens = thousands(usage.total_tokens);
+            let why = message.as_deref().map(|message| one_line(message, CUT)).unwrap_or_default();
+            match outcome {
+                Outcome::Completed => format!("finished ({tokens} tokens)"),
+                Outcome::Failed => format!("failed ({tokens} tokens): {why}"),
+                Outcome::Cancelled => format!("interrupted ({tokens} tokens)"),
+                Outcome::Lost => "lost: its process died under it".to_owned(),
+                Outcome::Quarantined => format!("quarantined: {why}"),
+            }
+        }
+        Event::Warning(text) => format!("warning: {}", one_line(text, 2 * CUT)),
+    })
+}
+
+fn tell_item(item: &Shown) -> Option<String> {
+    Some(match item {
+        Shown::User { text } => format!("was told: {}", one_line(text, CUT)),
+        Shown::Agent { text, .. } => format!("says: {}", one_line(text, CUT)),
+        Shown::Reasoning { text, .. } if text.trim().is_empty() => return None,
+        Shown::Reasoning { text, .. } => format!("thinks: {}", one_line(text, CUT)),
+        Shown::Command { command, result, .. } => {
+            let how = result.as_ref().map(ended).unwrap_or_default();
+            let mut lines = command.trim().lines();
+            let first = one_line(lines.next().unwrap_or_default(), CUT);
+            let more = if lines.next().is_some() { " …" } else { "" };
+            format!("ran {first}{more}{how}")
+        }
+        Shown::Collab { tool, agents, prompt, ok, .. } => tell_collab(tool, agents, prompt.as_deref(), *ok),
+        Shown::Mail { from, kind, text } => {
+            let what = match kind {
+                MailKind::NewTask => "a task",
+                MailKind::Message => "a message",
+                MailKind::FinalAnswer => "a report",
+            };
+            format!("got {what} from {from}: {}", one_line(text, CUT))
+        }
+    })
+}
+
+fn ended(result: &ToolResult) -> String {
+    let wall = seconds(result.wall);
+    match &result.end {
+        ToolEnd::Exited(code) => format!(" (exit {code}, {wall})"),
+        ToolEnd::Signalled(signal) => format!(" (signal {signal}, {wall})"),
+        ToolEnd::TimedOut => format!(" (timed out after {wall})"),
+        ToolEnd::Refused(why) => format!(" (not started: {})", one_line(why, CUT)),
+        ToolEnd::Unknown => " (effect unknown)".to_owned(),
+    }
+}
+
+fn seconds(wall: Duration) -> String {
+    format!("{:.1}s", wall.as_secs_f64())
+}
+
+fn tell_collab(tool: &str, agents: &[(ThreadId, AgentPath)], prompt: Option<&str>, ok: Option<bool>) -> String {
+    let whom = agents.iter().map(|(_, path)| path.as_str()).collect::<Vec<_>>().join(", ");
+    let said = prompt.map(|prompt| format!(": {}", one_line(prompt, CUT))).unwrap_or_default();
+    match (tool, ok) {
+        (_, Some(false)) => format!("could not {tool}{said}"),
+        ("spawn_agent", _) => format!("spawned {whom}{said}"),
+        ("send_message", _) => format!("wrote to {whom}{said}"),
+        ("followup_task", _) => format!("gave {whom} a task{said}"),
+        ("interrupt_agent", _) => format!("interrupted {whom}"),
+        ("list_agents", _) => "listed the agents".to_owned(),
+        ("wait", _) => "waits no longer".to_owned(),
+        (other, _) => format!("{other} {whom}{said}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_when_who_and_what_and_cannot_drive_a_terminal() {
+        let progress = Progress::since(Millis(1_000));
+        let result = ToolResult { end: ToolEnd::Exited(0), wall: Duration::from_millis(120), ..ToolResult::nothing() };
+        let command = "wc\x1b]0;x\x07 -l\nsrc".to_owned();
+        let item = Shown::Command { call: "c".into(), command, result: Some(result) };
+        let event = Event::ItemCompleted { turn: "t".into(), item };
+        let what = What::Happened { at: Millis(3_340), event };
+        let path = AgentPath::root().join("src").unwrap();
+        let line = progress.line(&path, &what).unwrap();
+        assert_eq!(line, "   2.3s /root/src  ran wc\\x1b]0;x\\x07 -l … (exit 0, 0.1s)");
+    }
+}

@@ -1,0 +1,231 @@
+//! `ps`: the truth about every tree and agent of a home, from rollouts and locks alone.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use sapwood_actors::agent::Agent;
+use sapwood_protocol::own::Outcome;
+use sapwood_protocol::{Millis, SessionId, ThreadId, Usage};
+use sapwood_rollout::{Entry, FileJournal, Filter, Journal};
+use serde_json::{Value, json};
+
+use crate::cli::PsArgs;
+use crate::events;
+use crate::exit::{Exit, Failure};
+use crate::home::Homes;
+use crate::output::{Piece, write_now};
+use crate::text::{one_line, thousands};
+
+/// Shows what there is.
+pub fn run(args: &PsArgs) -> Exit {
+    match show(args) {
+        Ok(()) => Exit::Done,
+        Err(failure) => {
+            write_now(&[Piece::err(format!("sapwood: {failure}"))]);
+            failure.exit
+        }
+    }
+}
+
+fn show(args: &PsArgs) -> Result<(), Failure> {
+    let homes = Homes::find(args.home.as_deref())?;
+    let mut places = vec![homes.home.clone()];
+    // The rehearsal of a Codex home keeps its rollouts in ours.
+    if homes.is_codex() && homes.state != homes.home {
+        places.push(homes.state.clone());
+    }
+    let mut all = Vec::new();
+    for home in &places {
+        all.push((home, agents(home)?));
+    }
+    let text = if args.json { as_json(&places, &all) } else { as_tables(&all) };
+    write_now(&[Piece::Stdout(text)]);
+    Ok(())
+}
+
+/// One agent, as it is shown.
+struct Shown {
+    session: SessionId,
+    thread: ThreadId,
+    parent: Option<ThreadId>,
+    path: String,
+    nickname: Option<String>,
+    state: State,
+    usage: Usage,
+    created: Millis,
+    updated: Millis,
+    cwd: Option<String>,
+    /// The process that holds its tree.
+    pid: Option<u32>,
+    place: String,
+}
+
+/// The state of an agent, and what more there is to say of it.
+struct State {
+    name: &'static str,
+    note: Option<String>,
+}
+
+/// All agents of a home: trees newest first, their agents by path.
+fn agents(home: &Path) -> Result<Vec<Shown>, Failure> {
+    let journal = FileJournal::new(PathBuf::from(home));
+    let entries = journal.list(&Filter::default()).map_err(|error| Failure::new(Exit::Failure, error.to_string()))?;
+    // The root's lock is held as long as its tree is loaded; the others come and go.
+    let roots: BTreeMap<SessionId, (Millis, Option<u32>)> = entries
+        .iter()
+        .filter(|entry| entry.session.is_none_or(|session| ThreadId::from(session) == entry.thread))
+        .map(|entry| (entry.thread.into(), (entry.created, entry.holder)))
+        .collect();
+    let mut agents: Vec<Shown> = entries
+        .into_iter()
+        .map(|entry| {
+            let session = entry.session.unwrap_or(entry.thread.into());
+            let tree = roots.get(&session);
+            let pid = tree.and_then(|(_, holder)| *holder).or(entry.holder);
+            look(&journal, entry, session, pid)
+        })
+        .collect();
+    let born = |session: &SessionId| roots.get(session).map_or(Millis(0), |(created, _)| *created);
+    agents.sort_by(|a, b| {
+        let tree = |shown: &Shown| (born(&shown.session), shown.session);
+        tree(b).cmp(&tree(a)).then_with(|| a.path.cmp(&b.path))
+    });
+    Ok(agents)
+}
+
+fn look(journal: &FileJournal, entry: Entry, session: SessionId, pid: Option<u32>) -> Shown {
+    let read = match entry.error {
+        Some(why) => Err(why),
+        None => journal.read(entry.thread).map_err(|error| error.to_string()).and_then(|rollout| {
+            let agent = Agent::fold(rollout.lines());
+            if agent.identity.is_some() { Ok(agent) } else { Err("it has no readable session_meta line".to_owned()) }
+        }),
+    };
+    let (state, usage, path) = match read {
+        Ok(agent) => (state(&agent, pid), agent.usage, Some(agent.identity().path.to_string())),
+        Err(why) => (State { name: "unreadable", note: Some(why) }, Usage::default(), None),
+    };
+    let path = path.or(entry.path.map(|path| path.to_string())).unwrap_or_else(|| "?".to_owned());
+    Shown {
+        session,
+        thread: entry.thread,
+        parent: entry.parent,
+        path,
+        nickname: entry.nickname,
+        state,
+        usage,
+        created: entry.created,
+        updated: entry.updated,
+        cwd: entry.cwd,
+        pid,
+        place: entry.place,
+    }
+}
+
+/// What an agent does, given the process that holds its tree.
+fn state(agent: &Agent, pid: Option<u32>) -> State {
+    const GOES_ON: &str = "goes on with `sapwood exec resume`";
+    let plain = |name| State { name, note: None };
+    let alive = |name, without: State| match pid {
+        Some(pid) => State { name, note: Some(format!("pid {pid}")) },
+        None => without,
+    };
+    let lost = || State { name: "lost", note: Some(format!("its process died; {GOES_ON}")) };
+    if let Some(why) = &agent.quarantined {
+        return State { name: "quarantined", note: Some(why.clone()) };
+    }
+    if agent.parked() {
+        return alive("waiting", State { name: "waiting", note: Some(format!("no process; {GOES_ON}")) });
+    }
+    if agent.turn.is_some() {
+        return alive("working", lost());
+    }
+    if agent.inbox.wakes() {
+        return alive("queued", lost());
+    }
+    match agent.last_turn.as_ref().map(|turn| (turn.outcome, &turn.message)) {
+        None => plain("idle"),
+        Some((Outcome::Completed, _)) => plain("completed"),
+        Some((Outcome::Failed, message)) => State { name: "failed", note: message.clone() },
+        Some((Outcome::Cancelled, _)) => plain("interrupted"),
+        Some((Outcome::Lost, _)) => lost(),
+        Some((Outcome::Quarantined, message)) => State { name: "quarantined", note: message.clone() },
+    }
+}
+
+fn as_json(homes: &[PathBuf], all: &[(&PathBuf, Vec<Shown>)]) -> String {
+    let agents: Vec<Value> = all
+        .iter()
+        .flat_map(|(home, agents)| agents.iter().map(move |agent| (home, agent)))
+        .map(|(home, agent)| {
+            json!({
+                "home": home.to_string_lossy(),
+                "session_id": agent.session.to_string(),
+                "thread_id": agent.thread.to_string(),
+                "parent_thread_id": agent.parent.map(|parent| parent.to_string()),
+                "agent_path": agent.path,
+                "agent_nickname": agent.nickname,
+                "state": agent.state.name,
+                "note": agent.state.note,
+                "pid": agent.pid,
+                "total_tokens": agent.usage.total_tokens,
+                "usage": events::usage(&agent.usage),
+                "created_at": agent.created.timestamp(),
+                "updated_at": agent.updated.timestamp(),
+                "cwd": agent.cwd,
+                "rollout": agent.place,
+            })
+        })
+        .collect();
+    let homes: Vec<_> = homes.iter().map(|home| home.to_string_lossy()).collect();
+    format!("{}\n", json!({"homes": homes, "agents": agents}))
+}
+
+fn as_tables(all: &[(&PathBuf, Vec<Shown>)]) -> String {
+    let zone = TimeZone::system();
+    let mut text = String::new();
+    for (home, agents) in all {
+        let home = home.display();
+        if agents.is_empty() {
+            text.push_str(&format!("{home}: no agents yet\n"));
+            continue;
+        }
+        if all.len() > 1 {
+            text.push_str(&format!("{home}:\n"));
+        }
+        let head = ["TREE", "AGENT", "NICKNAME", "STATE", "TOKENS", "CHANGED", "DIRECTORY"].map(str::to_owned);
+        let rows: Vec<[String; 7]> =
+            std::iter::once(head).chain(agents.iter().map(|agent| row(agent, &zone))).collect();
+        let mut widths = [0; 7];
+        for row in &rows {
+            row.iter().zip(&mut widths).for_each(|(cell, width)| *width = (*width).max(cell.chars().count()));
+        }
+        for row in &rows {
+            let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            text.push_str(cells.join("  ").trim_end());
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn row(agent: &Shown, zone: &TimeZone) -> [String; 7] {
+    let state = match &agent.state.note {
+        Some(note) if note.starts_with("pid ") => format!("{} ({note})", agent.state.name),
+        Some(note) => format!("{}: {}", agent.state.name, one_line(note, 100)),
+        None => agent.state.name.to_owned(),
+    };
+    let changed = i64::try_from(agent.updated.0).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
+    let changed = changed.map(|at| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string());
+    [
+        agent.session.to_string(),
+        one_line(&agent.path, 100),
+        one_line(agent.nickname.as_deref().unwrap_or("-"), 40),
+        state,
+        thousands(agent.usage.total_tokens),
+        changed.unwrap_or_default(),
+        one_line(agent.cwd.as_deref().unwrap_or("-"), 200),
+    ]
+}
