@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sapwood_actors::agent::Agent;
+use sapwood_actors::fold;
 use sapwood_protocol::own::Outcome;
 use sapwood_protocol::{Millis, SessionId, ThreadId, Usage};
 use sapwood_rollout::{Entry, FileJournal, Filter, Journal};
@@ -98,10 +99,7 @@ fn agents(home: &Path) -> Result<Vec<Shown>, Failure> {
 fn look(journal: &FileJournal, entry: Entry, session: SessionId, pid: Option<u32>) -> Shown {
     let read = match entry.error {
         Some(why) => Err(why),
-        None => journal.read(entry.thread).map_err(|error| error.to_string()).and_then(|rollout| {
-            let agent = Agent::fold(rollout.lines());
-            if agent.identity.is_some() { Ok(agent) } else { Err("it has no readable session_meta line".to_owned()) }
-        }),
+        None => fold::read(journal, entry.thread).map_err(|error| error.to_string()),
     };
     let (state, usage, path) = match read {
         Ok(agent) => (state(&agent, pid), agent.usage, Some(agent.identity().path.to_string())),

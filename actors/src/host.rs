@@ -47,7 +47,13 @@ impl Host for AgentHost {
             _ => None,
         });
         let workers = TokioWorkers::new(self.means.clone(), Arc::clone(&seat), self.sandbox.clone());
-        AgentResident { tree: self.tree.clone(), seat, port, granted, state: State::New { workers, begin } }
+        AgentResident {
+            tree: self.tree.clone(),
+            seat,
+            port,
+            granted,
+            state: State::New { workers: Box::new(workers), begin },
+        }
     }
 
     fn quarantined(&self, place: &Arc<Place<Self>>, reason: &str) {
@@ -73,7 +79,7 @@ pub struct AgentResident {
 }
 
 enum State {
-    New { workers: TokioWorkers, begin: Begin },
+    New { workers: Box<TokioWorkers>, begin: Begin },
     Live(Box<Shell<TokioWorkers, PortSlots>>),
     Gone,
 }
@@ -92,7 +98,10 @@ impl Slots for PortSlots {
 }
 
 fn fault(error: ShellError) -> Fault {
-    Fault::Storage(error.to_string())
+    match error {
+        ShellError::Runaway => Fault::Fatal(error.to_string()),
+        ShellError::Open(_) | ShellError::Append(_) | ShellError::Outbox => Fault::Storage(error.to_string()),
+    }
 }
 
 impl AgentResident {
@@ -115,7 +124,7 @@ impl Resident for AgentResident {
             return Err(Fault::Fatal("the tree is gone".to_owned()));
         };
         let slots = PortSlots(self.port.clone());
-        let shell = Shell::load(tree, Arc::clone(&self.seat), workers, slots, self.granted).map_err(fault)?;
+        let shell = Shell::load(tree, Arc::clone(&self.seat), *workers, slots, self.granted).map_err(fault)?;
         self.state = State::Live(Box::new(shell));
         self.shell()?.begin(begin).map_err(fault)
     }
@@ -133,7 +142,7 @@ impl Resident for AgentResident {
     }
 
     fn stop(&mut self) {
-        if let State::Live(shell) = &mut self.state {
+        if let State::Live(shell) = std::mem::replace(&mut self.state, State::Gone) {
             shell.stop();
         }
     }

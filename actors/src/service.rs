@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sapwood_mailbox::Mailbox;
 use sapwood_protocol::ids::InputId;
 use sapwood_protocol::own::{Accepted, Body, InputLane};
 use sapwood_protocol::{AgentPath, Ids, SessionId, ThreadId};
@@ -274,9 +273,4 @@ fn close(tree: &Arc<Tree>, seat: &Arc<Seat>) -> Result<(), ShellError> {
     view.quiet = true;
     tree.count(&mut view);
     Ok(())
-}
-
-/// Empty mailboxes hold nothing: an idle seat gives its buffers back.
-pub fn trim(seat: &Seat) {
-    Mailbox::trim(&seat.mailbox);
 }

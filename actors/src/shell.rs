@@ -25,6 +25,9 @@ use crate::tree::Tree;
 /// again later with what is durable then.
 const OUTBOX: usize = 4096;
 
+/// Decisions that may follow from one input. A full inbox and a response of many calls need a few hundred.
+const DECISIONS: usize = 10_000;
+
 /// Starts and ends what takes time. Answers come back through the mailbox.
 pub trait Workers: Send + 'static {
     /// Ask the model.
@@ -58,6 +61,9 @@ pub enum ShellError {
     /// A line could not be written.
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// One input led to more decisions than any can need: a fault of ours, which would go on for ever.
+    #[error("{DECISIONS} decisions after one input, and no end")]
+    Runaway,
     /// The outbox is full.
     #[error("{OUTBOX} effects wait for the disk")]
     Outbox,
@@ -140,7 +146,12 @@ impl<W: Workers, S: Slots> Shell<W, S> {
     /// Decides until nothing follows any more.
     fn step(&mut self, input: Input) -> Result<(), ShellError> {
         let mut inputs = VecDeque::from([input]);
+        let mut decisions = 0;
         while let Some(input) = inputs.pop_front() {
+            decisions += 1;
+            if decisions > DECISIONS {
+                return Err(ShellError::Runaway);
+            }
             faults::hit(Point::BeforeDecide, &self.seat.path);
             let mut ctx = Ctx { now: self.tree.clock.now(), ids: &mut self.ids };
             let Decision { lines, effects, volatile, again } = self.machine.decide(&mut ctx, input);
@@ -253,10 +264,10 @@ impl<W: Workers, S: Slots> Shell<W, S> {
     }
 
     /// The incarnation ends in order. The log stays open over an open turn that does not only wait.
-    pub fn stop(&mut self) {
+    pub fn stop(self) {
         let agent = self.machine.agent();
         if agent.turn.is_none() || agent.parked() {
-            self.seat.vacate();
+            self.seat.vacate(Some(self.log));
         }
     }
 }

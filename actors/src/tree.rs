@@ -60,7 +60,6 @@ pub struct Tree {
     ids: Mutex<Ids>,
     supervision: OnceLock<Box<dyn Supervision>>,
     active: watch::Sender<usize>,
-    seats_added: watch::Sender<usize>,
     watcher: OnceLock<Watcher>,
     melted: watch::Sender<Option<String>>,
 }
@@ -122,7 +121,6 @@ impl Tree {
             ids: Mutex::new(ids),
             supervision: OnceLock::new(),
             active: watch::Sender::new(0),
-            seats_added: watch::Sender::new(0),
             watcher: OnceLock::new(),
             melted: watch::Sender::new(None),
         })
@@ -174,11 +172,6 @@ impl Tree {
         self.active.subscribe()
     }
 
-    /// How many agents there are.
-    pub fn population(&self) -> watch::Receiver<usize> {
-        self.seats_added.subscribe()
-    }
-
     /// Adds the seat of a rollout that exists.
     pub fn seat_of(&self, agent: &Agent) -> Result<Arc<Seat>, String> {
         let seat = Arc::new(Seat::new(agent));
@@ -189,7 +182,6 @@ impl Tree {
         names.by_path.insert(seat.path.clone(), seat.thread);
         seat.nickname.iter().for_each(|name| names.nicknames.taken(name));
         self.seats.insert(seat.thread, Arc::clone(&seat));
-        let count = names.by_path.len();
         drop(names);
         if let Some(watcher) = self.watcher.get() {
             watcher(&seat);
@@ -197,7 +189,6 @@ impl Tree {
         if let Some(supervision) = self.supervision.get() {
             supervision.add(&seat)?;
         }
-        self.seats_added.send_replace(count);
         Ok(seat)
     }
 
@@ -266,6 +257,8 @@ impl Tree {
         let line = Own::Accepted(accepted.clone()).line(self.clock.now());
         let log = gate.open(&*self.journal, seat.thread)?;
         let admitted = log.admit(std::slice::from_ref(&line));
+        // Given back before the gate opens: who comes next finds the writer lock free.
+        drop(log);
         gate.close(seat.parent.is_none());
         admitted?;
         gate.next_place += 1;
@@ -550,7 +543,7 @@ impl Tree {
             self.count(&mut view);
             view.turn.take().unwrap_or_else(|| "".into())
         };
-        seat.vacate();
+        seat.vacate(None);
         match written {
             // Numbered by the line that would end the turn: should that line be written after all, its report is
             // the one that was already accepted.

@@ -1,7 +1,5 @@
 //! Everything that Sapwood itself says to a model, and the frame of a request.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use sapwood_model::Body;
 use sapwood_protocol::ids::base_instructions_id;
@@ -133,9 +131,6 @@ impl Frame {
         Body::new(slices)
     }
 }
-
-/// A frame that is made when it is first asked for.
-pub type SharedFrame = Arc<Frame>;
 
 fn function(name: &str, description: &str, parameters: Value) -> Value {
     json!({"type": "function", "name": name, "description": description, "strict": false, "parameters": parameters})

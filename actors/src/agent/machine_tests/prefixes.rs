@@ -142,10 +142,17 @@ fn words(lines: &[Line]) -> Vec<(String, Value)> {
     lines.iter().map(|line| (line.view().unwrap().tag().into_owned(), payload(line))).collect()
 }
 
-/// Each turn that began has ended once, but for the one that is open.
+/// Each turn that began has ended once, but for the one that is open; each answer of a turn that ended is closed.
 fn check_turns(lines: &[Line], at: &str) {
-    let mut open = None;
-    for (tag, payload) in words(lines) {
+    let (mut open, mut torn) = (None, false);
+    for (line, (tag, payload)) in lines.iter().zip(words(lines)) {
+        match tag.as_str() {
+            _ if line.view().unwrap().kind == "token_usage_record" => torn = false,
+            "reasoning" | "function_call" => torn = true,
+            "message" => torn |= payload["role"] == "assistant",
+            "task_complete" | "turn_aborted" if torn => panic!("{at}: a turn ended inside of an answer"),
+            _ => {}
+        }
         match tag.as_str() {
             "task_started" => assert_eq!(open.replace(payload["turn_id"].clone()), None, "{at}: two turns"),
             "task_complete" | "turn_aborted" => {
