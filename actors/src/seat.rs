@@ -6,7 +6,7 @@
 //! - An input is `unseen` from its admission until the incarnation has applied it, so that a tree is never taken
 //!   for resting with an input on its way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -19,6 +19,7 @@ use serde::{Serialize, Serializer};
 
 use crate::agent::Agent;
 use crate::agent::effect::Input;
+use crate::agent::inbox::REMEMBERED;
 use crate::feed::Feed;
 
 /// What travels through an agent's mailbox.
@@ -61,9 +62,9 @@ pub(crate) struct Gate {
     log: Option<Arc<dyn Log>>,
     occupied: bool,
     /// The newest sending of each sender.
-    pub marks: BTreeMap<ThreadId, u64>,
-    /// Ids of users' inputs, so that the same one is accepted once.
-    pub known: BTreeSet<InputId>,
+    pub marks: Marks,
+    /// Ids of the newest inputs of users, so that the same one is accepted once.
+    pub known: VecDeque<InputId>,
     /// Room for the report of this agent's turn in its requester's mailbox.
     pub permit: Option<Permit<Message>>,
     /// The place of the next acceptance.
@@ -72,7 +73,43 @@ pub(crate) struct Gate {
     pub pending: usize,
 }
 
+/// The newest sending of each sender, sorted by sender. Most seats know one sender or two, and a map's smallest node has
+/// room for eleven.
+#[derive(Default)]
+pub(crate) struct Marks(Vec<(ThreadId, u64)>);
+
+impl Marks {
+    fn of(marks: &BTreeMap<ThreadId, u64>) -> Self {
+        Self(marks.iter().map(|(thread, n)| (*thread, *n)).collect())
+    }
+
+    fn find(&self, thread: ThreadId) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&thread, |(sender, _)| *sender)
+    }
+
+    /// The newest sending of a sender.
+    pub fn get(&self, thread: ThreadId) -> Option<u64> {
+        self.find(thread).ok().map(|at| self.0[at].1)
+    }
+
+    /// A sender has sent again.
+    pub fn insert(&mut self, thread: ThreadId, n: u64) {
+        match self.find(thread) {
+            Ok(at) => self.0[at].1 = n,
+            Err(at) => self.0.insert(at, (thread, n)),
+        }
+    }
+}
+
 impl Gate {
+    /// Remembers an input of a user, and forgets the oldest beyond [`REMEMBERED`].
+    pub fn remember(&mut self, id: InputId) {
+        if self.known.len() >= REMEMBERED {
+            self.known.pop_front();
+        }
+        self.known.push_back(id);
+    }
+
     /// The log, opened if it is not.
     pub fn open(&mut self, journal: &dyn Journal, thread: ThreadId) -> Result<Arc<dyn Log>, OpenError> {
         match &self.log {
@@ -199,7 +236,7 @@ impl Seat {
     pub fn new(agent: &Agent) -> Self {
         let identity = agent.identity();
         let gate = Gate {
-            marks: agent.inbox.marks().clone(),
+            marks: Marks::of(agent.inbox.marks()),
             known: agent.inbox.pending().iter().map(|pending| pending.accepted.id.clone()).collect(),
             next_place: agent.inbox.next_place(),
             pending: agent.inbox.len(),
@@ -226,10 +263,12 @@ impl Seat {
         Ok(log)
     }
 
-    /// The incarnation needs the log no longer.
-    pub(crate) fn vacate(&self) {
+    /// The incarnation needs the log no longer, and gives back what it had of it.
+    pub(crate) fn vacate(&self, log: Option<Arc<dyn Log>>) {
         let mut gate = self.gate.lock();
         gate.occupied = false;
+        // Under the gate: an admission that comes next finds the writer lock free.
+        drop(log);
         gate.close(self.parent.is_none());
     }
 

@@ -211,7 +211,7 @@ pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
     let mut warnings = Vec::new();
     let root = ThreadId::from(tree.session);
     let mut found = vec![root];
-    let mut seats = Vec::new();
+    let (mut seats, mut out_of_service) = (Vec::new(), Vec::new());
     while let Some(thread) = found.pop() {
         let agent = match fold::read(&*tree.journal, thread) {
             Ok(agent) => agent,
@@ -239,6 +239,9 @@ pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
         if agent.quarantined.is_none() && (open || due && identity.parent.is_some()) {
             seats.push((identity.path.depth(), Arc::clone(&seat)));
         }
+        if let Some(reason) = agent.quarantined.clone() {
+            out_of_service.push((seat, agent, reason));
+        }
     }
     // A report needs its requester's marks, which are in its seat: so the seats first, then the closings, and
     // the deepest agents before those who asked them.
@@ -251,6 +254,9 @@ pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
             }
             warnings.push(ServiceError::Closing { path, error }.to_string());
         }
+    }
+    for (seat, agent, reason) in out_of_service {
+        tree.report_quarantine(&seat, &agent, &reason);
     }
     // Turns that will go on, and tasks that will start, have room for their reports again.
     for seat in tree.seats() {

@@ -97,7 +97,7 @@ impl<W: Workers, S: Slots> Shell<W, S> {
         let log = seat.occupy(&*tree.journal)?;
         let epoch = log.fence();
         let agent = fold::fold(&*tree.journal, seat.thread, &log.read()?)?;
-        let mut machine = Machine::new(agent, Arc::clone(&tree.settings));
+        let mut machine = Machine::sharing(agent, Arc::clone(&tree.settings), Arc::clone(&tree.frames));
         if granted {
             machine.granted_at_start();
         }

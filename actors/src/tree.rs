@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use sapwood_mailbox::{Lane, Mailbox, Permit, Refused};
 use sapwood_protocol::ids::InputId;
 use sapwood_protocol::item::MailKind;
-use sapwood_protocol::own::{Accepted, Body, InputLane, Own, Sender};
+use sapwood_protocol::own::{Accepted, Body, InputLane, Outcome, Own, Quarantined, Sender, TurnOrigin};
 use sapwood_protocol::{AgentPath, Ids, SessionId, ThreadId};
 use sapwood_rollout::{AppendError, Journal, NewThread, OpenError};
 use sapwood_supervisor::core::Need;
@@ -20,8 +20,10 @@ use tokio::sync::watch;
 
 use crate::agent::effect::{Answer, Ask, Input, Interrupter, Report};
 use crate::agent::lines::{NewAgent, accepted_mail, birth};
+use crate::agent::prompt::{self, Frames};
 use crate::agent::{Agent, Settings};
 use crate::clock::Clock;
+use crate::fold;
 use crate::nicknames::Nicknames;
 use crate::seat::{AgentStatus, Message, Seat};
 
@@ -55,6 +57,8 @@ pub struct Tree {
     pub journal: Arc<dyn Journal>,
     /// The clock of its drivers.
     pub clock: Arc<dyn Clock>,
+    /// What the requests of its agents have in common.
+    pub(crate) frames: Arc<Frames>,
     seats: DashMap<ThreadId, Arc<Seat>>,
     names: Mutex<Names>,
     ids: Mutex<Ids>,
@@ -116,6 +120,7 @@ impl Tree {
             settings,
             journal,
             clock,
+            frames: Arc::default(),
             seats: DashMap::new(),
             names: Mutex::default(),
             ids: Mutex::new(ids),
@@ -244,7 +249,7 @@ impl Tree {
         };
         let mut gate = seat.gate.lock();
         let before = match &accepted.from {
-            Some(from) => gate.marks.get(&from.thread).is_some_and(|mark| from.n <= *mark),
+            Some(from) => gate.marks.get(from.thread).is_some_and(|mark| from.n <= mark),
             None => gate.known.contains(&accepted.id),
         };
         if before {
@@ -264,8 +269,8 @@ impl Tree {
         gate.next_place += 1;
         gate.pending += 1;
         match &accepted.from {
-            Some(from) => drop(gate.marks.insert(from.thread, from.n)),
-            None => drop(gate.known.insert(accepted.id.clone())),
+            Some(from) => gate.marks.insert(from.thread, from.n),
+            None => gate.remember(accepted.id.clone()),
         }
         if accepted.wake {
             self.unseen(seat, &accepted.id);
@@ -526,37 +531,43 @@ impl Tree {
 
     /// The agent was taken out of service: its rollout says so, and its requester is told once.
     pub fn quarantined(&self, seat: &Seat, reason: &str) {
-        let now = self.clock.now();
-        let own = Own::Quarantined(sapwood_protocol::own::Quarantined { reason: reason.to_owned() });
+        let own = Own::Quarantined(Quarantined { reason: reason.to_owned() }).line(self.clock.now());
         let written = {
             let mut gate = seat.gate.lock();
-            gate.open(&*self.journal, seat.thread).map(|log| {
-                let n = log.next_ordinal().unwrap_or_default();
-                (n, log.admit(&[own.line(now)]))
-            })
+            gate.open(&*self.journal, seat.thread).map(|log| log.admit(&[own]))
         };
-        let turn = {
+        {
             let mut view = seat.view.lock();
-            view.status = AgentStatus::Errored(crate::agent::prompt::quarantined(reason));
-            view.quiet = true;
-            view.unseen.clear();
-            self.count(&mut view);
-            view.turn.take().unwrap_or_else(|| "".into())
-        };
+            view.status = AgentStatus::Errored(prompt::quarantined(reason));
+            view.turn = None;
+        }
         seat.vacate(None);
-        match written {
-            // Numbered by the line that would end the turn: should that line be written after all, its report is
-            // the one that was already accepted.
-            Ok((n, _)) => {
-                let origin = sapwood_protocol::own::TurnOrigin { turn: turn.clone(), root_turn: turn };
-                let text = crate::agent::prompt::quarantined(reason);
-                let outcome = sapwood_protocol::own::Outcome::Quarantined;
-                self.report(seat, Report { n, outcome, text, turn: origin });
-            }
+        match written.and_then(|_| fold::read(&*self.journal, seat.thread)) {
+            Ok(agent) => self.report_quarantine(seat, &agent, reason),
             Err(error) => {
                 tracing::error!(agent = %seat.path, %error, "a quarantine could not be written")
             }
         }
+        // Only now, with its requester told: the tree may come to rest.
+        let mut view = seat.view.lock();
+        view.quiet = true;
+        view.unseen.clear();
+        self.count(&mut view);
+    }
+
+    /// Tells the requester of an agent out of service, and first what it was not told before. Told again, it is told once.
+    pub(crate) fn report_quarantine(&self, seat: &Seat, agent: &Agent, reason: &str) {
+        if seat.parent.is_none() {
+            return;
+        }
+        if let Some(due) = agent.last_turn.as_ref().and_then(|turn| turn.report()) {
+            self.report(seat, due);
+        }
+        let none = || TurnOrigin { turn: "".into(), root_turn: "".into() };
+        let turn = agent.turn.as_ref().map_or_else(none, |turn| turn.origin());
+        // Numbered by the line that would come next, and never will: nothing follows a quarantine.
+        let n = agent.next_ordinal.unwrap_or_default();
+        self.report(seat, Report { n, outcome: Outcome::Quarantined, text: prompt::quarantined(reason), turn });
     }
 }
 

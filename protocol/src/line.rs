@@ -92,6 +92,8 @@ impl Line {
         // Our payloads are maps with text keys, and a Vec cannot refuse a write.
         serde_json::to_writer(&mut bytes, &out).expect("a payload serialises");
         bytes.push(b'\n');
+        // Kept for as long as its item is in history: without the room that it grew into.
+        bytes.shrink_to_fit();
         Self(bytes.into())
     }
 

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use sapwood_protocol::{Line, Millis, ThreadId};
 
+use crate::faults;
 use crate::head::Head;
 use crate::log::OpenLog;
 use crate::port::{Entry, Filter, Journal, Log, NewThread, OpenError, Rollout};
@@ -94,7 +95,8 @@ impl FileJournal {
             Err((_, error)) => Err(error),
         }
         .map_err(create)?;
-        let born = file.write_all(bytes).and_then(|()| layout::rename_new(&unborn, path));
+        let born = faults::write(bytes, |bytes| file.write_all(bytes))
+            .and_then(|()| faults::name(|| layout::rename_new(&unborn, path)));
         match born {
             Ok(()) => Ok(file),
             Err(error) => {

@@ -11,6 +11,7 @@
 //! - A [`Log`] that exists holds the writer lock of its thread, over all processes; dropping it gives it back.
 
 mod entry;
+mod faults;
 mod file;
 mod head;
 mod log;

@@ -8,9 +8,6 @@ use crate::head::Head;
 use crate::port::{AppendError, OpenError, Ticket};
 use crate::source::{self, CHUNK_BYTES, OrdinalError, Source};
 
-/// A scratch buffer that has grown beyond this is given back after its batch.
-const SCRATCH_KEPT_BYTES: usize = 256 * 1024;
-
 /// What holds the bytes of one open rollout. Dropping it gives the writer lock back.
 pub(crate) trait Storage: Source + Send {
     /// Reads beside the writer, without its lock.
@@ -40,7 +37,6 @@ pub(crate) struct Writer<S> {
     next_ordinal: Option<u64>,
     /// Lines of another program were found by an admission, which they do not concern; the incarnation must know.
     grown: bool,
-    scratch: Vec<u8>,
 }
 
 /// What a line says of its place: all that an append looks at.
@@ -125,14 +121,14 @@ impl<S: Storage> Writer<S> {
     pub(crate) fn born(thread: ThreadId, storage: S, birth: &Birth) -> Self {
         let len = birth.bytes.len() as u64;
         let next_ordinal = birth.next_ordinal;
-        Self { thread, storage, len, torn: false, next_ordinal, grown: false, scratch: Vec::new() }
+        Self { thread, storage, len, torn: false, next_ordinal, grown: false }
     }
 
     /// The writer of a rollout that is there: finds out where it ends, and ends a broken tail.
     /// The error is for a person: `it ...`.
     pub(crate) fn open(thread: ThreadId, paginated: bool, storage: S) -> Result<Self, OrdinalError> {
         let next_ordinal = paginated.then_some(0);
-        let mut writer = Self { thread, storage, len: 0, torn: false, next_ordinal, grown: false, scratch: Vec::new() };
+        let mut writer = Self { thread, storage, len: 0, torn: false, next_ordinal, grown: false };
         writer.look()?;
         // Without room for a newline the rollout can still be opened: the next append starts with it.
         if writer.torn && writer.storage.write(b"\n").is_ok() {
@@ -206,15 +202,14 @@ impl<S: Storage> Writer<S> {
             [] => return Ok(()),
             [line] if !self.torn => self.storage.write(line.bytes()).map(|()| line.bytes().len()),
             _ => {
-                self.scratch.clear();
-                if self.torn {
-                    self.scratch.push(b'\n');
-                }
-                lines.iter().for_each(|line| self.scratch.extend_from_slice(line.bytes()));
-                self.storage.write(&self.scratch).map(|()| self.scratch.len())
+                // Not kept: thousands of rollouts are open at once, and few of them write at the same moment.
+                let repair: &[u8] = if self.torn { b"\n" } else { b"" };
+                let slices = std::iter::once(repair).chain(lines.iter().map(|line| &**line.bytes()));
+                let batch = slices.collect::<Vec<_>>().concat();
+                self.storage.write(&batch).map(|()| batch.len())
             }
         };
-        let result = match written {
+        match written {
             Ok(bytes) => {
                 self.len += bytes as u64;
                 self.torn = false;
@@ -227,11 +222,7 @@ impl<S: Storage> Writer<S> {
                 // that a failure would be to deny what the next append completes.
                 if bytes + 1 == whole { Ok(()) } else { Err(self.failed(&error)) }
             }
-        };
-        if self.scratch.capacity() > SCRATCH_KEPT_BYTES {
-            self.scratch = Vec::new();
         }
-        result
     }
 
     /// What became of a batch of which only the first `bytes` were written: whole lines count, and a line of which

@@ -28,7 +28,8 @@ pub struct Pending {
 /// The inbox.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inbox {
-    pending: BTreeMap<InputId, Pending>,
+    /// Boxed, because the nodes of a map have room for eleven, and an agent seldom has more than one.
+    pending: BTreeMap<InputId, Box<Pending>>,
     /// Gone inputs, so that a late or second acceptance stays without effect. Mail needs no such set beyond the
     /// marks, users' inputs are bounded by [`REMEMBERED`].
     gone: BTreeSet<InputId>,
@@ -48,7 +49,7 @@ impl Inbox {
         if self.gone.contains(&accepted.id) || self.pending.contains_key(&accepted.id) {
             return;
         }
-        self.pending.insert(accepted.id.clone(), Pending { accepted, begun: 0 });
+        self.pending.insert(accepted.id.clone(), Box::new(Pending { accepted, begun: 0 }));
     }
 
     /// A line consumed an input.
@@ -92,12 +93,12 @@ impl Inbox {
 
     /// A pending input.
     pub fn get(&self, id: &InputId) -> Option<&Pending> {
-        self.pending.get(id)
+        self.pending.get(id).map(Box::as_ref)
     }
 
     /// Everything pending, in the order of acceptance.
     pub fn pending(&self) -> Vec<&Pending> {
-        let mut all: Vec<_> = self.pending.values().collect();
+        let mut all: Vec<_> = self.pending.values().map(Box::as_ref).collect();
         all.sort_unstable_by_key(|pending| pending.accepted.place);
         all
     }

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::effect::{Ctx, Decision, Effect, Event, Input, Interrupter, Shown, Timer, Want};
 use super::inbox::{MAX_BEGUN, Pending};
 use super::lines::{self, Batch};
-use super::prompt::{self, Frame};
+use super::prompt::{self, Frame, Frames};
 use super::settings::Settings;
 use super::state::Agent;
 use super::turn::{Phase, Response as Answer, Turn};
@@ -35,14 +35,23 @@ pub struct Machine {
     agent: Agent,
     volatile: Volatile,
     settings: Arc<Settings>,
+    frames: Arc<Frames>,
     frame: OnceLock<Frame>,
 }
 
 impl Machine {
     /// An agent as its rollout says, with an empty volatile state.
     pub fn new(agent: Agent, settings: Arc<Settings>) -> Self {
+        Self::sharing(agent, settings, Arc::default())
+    }
+
+    /// The same, of a tree whose agents share `frames`.
+    pub fn sharing(mut agent: Agent, settings: Arc<Settings>, frames: Arc<Frames>) -> Self {
+        if let Some(base) = agent.identity.as_mut().and_then(|identity| identity.base_instructions.as_mut()) {
+            *base = frames.share(Arc::clone(base), &settings);
+        }
         let volatile = Volatile { recovering: true, ..Volatile::default() };
-        Self { agent, volatile, settings, frame: OnceLock::new() }
+        Self { agent, volatile, settings, frames, frame: OnceLock::new() }
     }
 
     /// The durable state.
@@ -103,7 +112,7 @@ impl Machine {
         self.frame.get_or_init(|| {
             let id = self.agent.identity();
             let base = id.base_instructions.as_deref().unwrap_or(&self.settings.base_instructions);
-            Frame::new(id.thread, id.session, &id.path, base, &self.settings)
+            Frame::new(&self.frames, id.thread, id.session, &id.path, base, &self.settings)
         })
     }
 }

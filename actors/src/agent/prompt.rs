@@ -1,5 +1,7 @@
 //! Everything that Sapwood itself says to a model, and the frame of a request.
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
 use sapwood_model::Body;
 use sapwood_protocol::ids::base_instructions_id;
@@ -97,32 +99,80 @@ fn xml(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
+/// What the requests of all agents of a tree have in common: made when the first one asks, then shared.
+#[derive(Debug, Default)]
+pub struct Frames {
+    base: OnceLock<Arc<str>>,
+    instructions: OnceLock<Bytes>,
+    /// Without and with the tools that act on other agents.
+    tails: [OnceLock<Bytes>; 2],
+}
+
+impl Frames {
+    /// The base instructions of the tree, if these are the same: an agent then has no copy of its own.
+    pub(super) fn share(&self, own: Arc<str>, settings: &Settings) -> Arc<str> {
+        let base = self.base.get_or_init(|| settings.base_instructions.as_str().into());
+        if **base == *own { Arc::clone(base) } else { own }
+    }
+
+    fn instructions(&self, base: &str, settings: &Settings) -> Bytes {
+        // From the text to the end of its item.
+        let json = |base: &str| Bytes::from(format!("{}{ITEM_END}", Value::from(base)).into_bytes().into_boxed_slice());
+        if base != settings.base_instructions {
+            return json(base);
+        }
+        self.instructions.get_or_init(|| json(base)).clone()
+    }
+
+    fn tail(&self, session: SessionId, collaboration: bool, settings: &Settings) -> Bytes {
+        let tail = self.tails[usize::from(collaboration)].get_or_init(|| {
+            let tools = Value::Array(tools(collaboration, settings));
+            let tail = format!(
+                r#"],"tools":{tools},"tool_choice":"auto","parallel_tool_calls":true,"store":false,"stream":true,"prompt_cache_key":"{session}"}}"#
+            );
+            tail.into_bytes().into_boxed_slice().into()
+        });
+        tail.clone()
+    }
+}
+
+/// What follows the text of a message with one part.
+const ITEM_END: &str = "}]}";
+
 /// The parts of a request that do not change during a turn.
 #[derive(Clone, Debug)]
 pub struct Frame {
     head: Bytes,
+    instructions: Bytes,
     tail: Bytes,
 }
 
 impl Frame {
-    /// The frame of the requests of one agent.
-    pub fn new(thread: ThreadId, session: SessionId, path: &AgentPath, base: &str, settings: &Settings) -> Self {
-        let first = item_json(&Item::text(base_instructions_id(thread), Role::Developer, base));
+    /// The frame of the requests of one agent, which shares what it can with the other agents of its tree.
+    pub fn new(
+        frames: &Frames,
+        thread: ThreadId,
+        session: SessionId,
+        path: &AgentPath,
+        base: &str,
+        settings: &Settings,
+    ) -> Self {
+        let first = item_json(&Item::text(base_instructions_id(thread), Role::Developer, ""));
+        let empty = [b"\"\"", ITEM_END.as_bytes()].concat();
+        let first = first.strip_suffix(empty.as_slice()).expect("a message ends with its text");
         let model = Value::from(settings.model.as_str());
-        let mut head = format!(r#"{{"model":{model},"input":["#).into_bytes();
-        head.extend_from_slice(&first);
-        let tools = Value::Array(tools(path.depth() < settings.max_depth, settings));
-        let tail = format!(
-            r#"],"tools":{tools},"tool_choice":"auto","parallel_tool_calls":true,"store":false,"stream":true,"prompt_cache_key":"{session}"}}"#
-        );
-        Self { head: head.into(), tail: tail.into() }
+        let head = [format!(r#"{{"model":{model},"input":["#).as_bytes(), first].concat();
+        let instructions = frames.instructions(base, settings);
+        let tail = frames.tail(session, path.depth() < settings.max_depth, settings);
+        Self { head: head.into(), instructions, tail }
     }
 
     /// The body of a request with this history.
     pub fn body(&self, history: &History) -> Body {
         let prompt = history.prompt();
-        let mut slices = Vec::with_capacity(2 * prompt.len() + 2);
+        let mut slices = Vec::with_capacity(2 * prompt.len() + 3);
         slices.push(self.head.clone());
+        slices.push(self.instructions.clone());
         for item in prompt {
             slices.push(Bytes::from_static(b","));
             slices.push(item);
@@ -237,14 +287,21 @@ mod tests {
     #[test]
     fn a_request_is_json_and_its_items_are_shared() {
         let thread = "01a1fb6a-a76e-71a2-bd2a-94a0af49bbef".parse().unwrap();
-        let frame =
-            Frame::new(thread, thread.into(), &AgentPath::root(), "You are a test agent.", &Settings::default());
+        let (frames, settings) = (Frames::default(), Settings::default());
+        let frame = |base| Frame::new(&frames, thread, thread.into(), &AgentPath::root(), base, &settings);
+        let (ours, again) = (frame(&settings.base_instructions), frame(&settings.base_instructions));
+        assert_eq!(
+            (ours.instructions.as_ptr(), ours.tail.as_ptr()),
+            (again.instructions.as_ptr(), again.tail.as_ptr())
+        );
+        let frame = frame("You are a \"test\" agent.");
         let mut history = History::default();
         let json = Bytes::from_static(br#"{"type":"message","id":"m","role":"user","content":[]}"#);
         history.push_json(json.clone(), &sapwood_protocol::item::ItemView::parse(&json).unwrap());
         let body = frame.body(&history);
         let value: Value = serde_json::from_slice(&body.concat()).unwrap();
         assert_eq!(value["input"].as_array().unwrap().len(), 2);
+        assert_eq!(value["input"][0]["content"][0]["text"], "You are a \"test\" agent.");
         assert_eq!(value["tools"][1]["tools"].as_array().unwrap().len(), 6);
         assert_eq!(body.len(), body.concat().len());
         assert!(body.slices().iter().any(|slice| slice.as_ptr() == json.as_ptr()));

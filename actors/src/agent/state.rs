@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sapwood_protocol::item::{ItemView, message_text};
 use sapwood_protocol::line::Cause;
@@ -61,7 +62,7 @@ pub struct Identity {
     /// The provider of its model.
     pub provider: Option<String>,
     /// Its base instructions.
-    pub base_instructions: Option<String>,
+    pub base_instructions: Option<Arc<str>>,
     /// What it is a fork of, and where its own history begins.
     pub base: Option<HistoryBase>,
     /// When it was made.
@@ -251,7 +252,7 @@ impl Agent {
             nickname: meta.agent_nickname,
             cwd: meta.cwd.into_owned(),
             provider: meta.model_provider,
-            base_instructions: meta.base_instructions.and_then(|base| base.text),
+            base_instructions: meta.base_instructions.and_then(|base| base.text).map(Arc::from),
             base: meta.history_base,
             created: view.at(),
             model: None,

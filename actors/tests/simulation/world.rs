@@ -323,8 +323,9 @@ impl World {
                 let Some(live) = self.live.get_mut(&seat).filter(|live| live.inc == inc) else { return };
                 let asleep = live.shell.quiet() && self.tree.seat(seat).unwrap().mailbox.detach(live.mailbox);
                 if asleep {
-                    live.shell.stop();
-                    self.live.remove(&seat);
+                    if let Some(live) = self.live.remove(&seat) {
+                        live.shell.stop();
+                    }
                     self.common.lock().tell(Event::Slept { seat, inc });
                 } else {
                     self.common.lock().tell(Event::Busy { seat, inc });

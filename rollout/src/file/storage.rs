@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::locks::WriterLock;
+use crate::faults;
 use crate::source::Source;
 use crate::writer::Storage;
 
@@ -49,7 +50,7 @@ impl Storage for FileStorage {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
-        write(&mut &*self.file, bytes)
+        faults::write(bytes, |bytes| write(&mut &*self.file, bytes))
     }
 
     fn durable(&self, len: u64) -> u64 {

@@ -54,6 +54,14 @@ impl<K: Copy + Ord + Debug> Tree<K> {
             return;
         };
         let class = record.class;
+        if let Phase::Sleeping { inc: current, place: place @ None, .. } = &mut record.phase
+            && *current == inc
+        {
+            // A message came between its word that it is idle and its sleep. It asks once, so its wish is kept:
+            // asleep or not, it waits in line from when it has answered.
+            *place = Some(self.slots.place(class, turn, now));
+            return;
+        }
         let Phase::Awake { inc: current, slot, idle, .. } = &mut record.phase else {
             return;
         };
@@ -81,6 +89,10 @@ impl<K: Copy + Ord + Debug> Tree<K> {
     pub(super) fn released(&mut self, seat: K, inc: Incarnation) {
         let slot = match self.occupied(seat, inc) {
             Some(Phase::Awake { slot, .. } | Phase::Stopping { slot, .. }) => std::mem::replace(slot, Slot::None),
+            Some(Phase::Sleeping { place, .. }) => {
+                *place = None;
+                return;
+            }
             _ => return,
         };
         match slot {

@@ -138,6 +138,29 @@ fn a_wake_that_races_with_sleep_is_not_lost() {
     );
 }
 
+/// It said that it is idle, then handled one more message, and only then heard that it may sleep.
+#[test]
+fn a_wish_between_idle_and_asleep_is_not_lost() {
+    let mut tree = workers(1, 2);
+    run(
+        &mut tree,
+        vec![
+            (wake(1, Need::NewTurn), vec![start(1, 1, true)]),
+            (idle(1, 1), vec![sleep(1, 1)]),
+            (wants(1, 1, Need::NewTurn), vec![]),
+            (slept(1, 1), vec![start(1, 2, true)]),
+            (idle(1, 2), vec![sleep(1, 2)]),
+            (wants(1, 2, Need::NewTurn), vec![]),
+            (busy(1, 2), vec![grant(1, 2)]),
+            (idle(1, 2), vec![sleep(1, 2)]),
+            (wants(1, 2, Need::NewTurn), vec![]),
+            (released(1, 2), vec![]),
+            (slept(1, 2), vec![]),
+        ],
+    );
+    assert_eq!(tree.in_use(), 0);
+}
+
 #[test]
 fn what_a_replaced_incarnation_says_changes_nothing() {
     let mut tree = workers(2, 1);
