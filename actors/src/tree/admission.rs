@@ -1,0 +1,159 @@
+//! Admission: an input is in its receiver's rollout before anybody is told that it was accepted.
+
+use sapwood_mailbox::{Lane, Mailbox, Permit, Refused};
+use sapwood_protocol::ids::InputId;
+use sapwood_protocol::own::{Accepted, Body, InputLane, Own};
+use sapwood_rollout::{AppendError, OpenError};
+use sapwood_supervisor::core::Need;
+
+use crate::seat::{Message, Seat};
+
+use super::Tree;
+
+/// The longest single input: what a lane holds at most, with room for others beside it.
+pub const INPUT_BYTES: usize = 10 * 1024 * 1024;
+
+/// Accepted and not consumed, at most: a sender beyond that is refused.
+pub const INBOX_COUNT: usize = 256;
+
+/// Why an input was not accepted.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No room.
+    #[error("the agent has too much unread input: {0}")]
+    Full(Refused),
+    /// As many inputs are pending as may be.
+    #[error("the agent has {INBOX_COUNT} unread inputs; wait until it has read some")]
+    Inbox,
+    /// It is too long.
+    #[error("the input has {bytes} bytes, at most {INPUT_BYTES} are accepted; put it into a file and say where it is")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The rollout could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The line could not be written.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+/// What became of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// It is in the rollout.
+    Now,
+    /// It already was.
+    Before,
+}
+
+impl Tree {
+    /// Accepts an input: into the receiver's rollout first, then into its mailbox. Its place is given here.
+    pub fn admit(
+        &self,
+        seat: &Seat,
+        mut accepted: Accepted,
+        permit: Option<Permit<Message>>,
+    ) -> Result<Admitted, Refusal> {
+        let bytes = accepted.body.as_ref().map_or(0, |body| body.text().len());
+        if bytes > INPUT_BYTES {
+            return Err(Refusal::TooLong { bytes });
+        }
+        let reserved = permit.is_some();
+        let permit = match permit {
+            Some(permit) => permit,
+            None => Mailbox::reserve(&seat.mailbox, lane_of(accepted.lane), bytes as u64).map_err(Refusal::Full)?,
+        };
+        let mut gate = seat.gate.lock();
+        let before = match &accepted.from {
+            Some(from) => gate.marks.get(from.thread).is_some_and(|mark| from.n <= mark),
+            None => gate.known.contains(&accepted.id),
+        };
+        if before {
+            return Ok(Admitted::Before);
+        }
+        if gate.pending >= INBOX_COUNT && !reserved {
+            return Err(Refusal::Inbox);
+        }
+        accepted.place = gate.next_place;
+        let line = Own::Accepted(accepted.clone()).line(self.clock.now());
+        let log = gate.open(&*self.journal, seat.thread)?;
+        let admitted = log.admit(std::slice::from_ref(&line));
+        // Given back before the gate opens: who comes next finds the writer lock free.
+        drop(log);
+        gate.close(seat.parent.is_none());
+        admitted?;
+        gate.next_place += 1;
+        gate.pending += 1;
+        match &accepted.from {
+            Some(from) => gate.marks.insert(from.thread, from.n),
+            None => gate.remember(accepted.id.clone()),
+        }
+        if accepted.wake {
+            self.unseen(seat, &accepted.id);
+        }
+        // The room is reserved. A closed mailbox is that of a tree that is shutting down: the line is in the
+        // rollout, and the next process finds it there.
+        let _ = permit.send(Message::Accepted { id: accepted.id, line });
+        drop(gate);
+        if accepted.wake {
+            self.wake(seat.thread, Need::NewTurn);
+        }
+        Ok(Admitted::Now)
+    }
+
+    /// Accepts what a user says to an agent; nothing said means go on.
+    pub fn say(&self, seat: &Seat, id: InputId, text: Option<String>) -> Result<Admitted, Refusal> {
+        let body = text.map(|text| Body::User { text });
+        self.admit(seat, Accepted { id, place: 0, lane: InputLane::User, wake: true, from: None, body }, None)
+    }
+
+    /// Asks the whole tree to go on: parked turns wait on, agents whose last turn was closed by process death get
+    /// one empty turn, or the turn of their pending input. Returns how many agents have something to do.
+    pub fn go_on(&self) -> Result<usize, Refusal> {
+        let mut asked = 0;
+        for seat in self.seats() {
+            asked += usize::from(self.go_on_pending(&seat) || self.go_on_lost(&seat)?);
+        }
+        Ok(asked)
+    }
+
+    /// Wakes an agent that is parked or has input that wants a turn.
+    pub fn go_on_pending(&self, seat: &Seat) -> bool {
+        let mut view = seat.view.lock();
+        let (parked, wakes) = (view.parked, view.wakes || !view.unseen.is_empty());
+        if !parked && !wakes {
+            return false;
+        }
+        // The wish to work is on its way: the tree does not rest before the agent has seen it.
+        view.quiet = false;
+        self.count(&mut view);
+        drop(view);
+        self.wake(seat.thread, if parked { Need::NoSlot } else { Need::NewTurn });
+        true
+    }
+
+    fn go_on_lost(&self, seat: &Seat) -> Result<bool, Refusal> {
+        let Some(lost) = seat.view().died else { return Ok(false) };
+        if let Err(full) = self.reserve_report(seat) {
+            tracing::warn!(agent = %seat.path, full, "no room is kept for its report; it is sent until there is some");
+        }
+        // Asked twice, it goes on once.
+        self.say(seat, InputId::from(format!("go-on:{lost}")), None)?;
+        Ok(true)
+    }
+
+    pub(super) fn unseen(&self, seat: &Seat, id: &InputId) {
+        let mut view = seat.view.lock();
+        view.unseen.insert(id.clone());
+        self.count(&mut view);
+    }
+}
+
+pub(super) fn lane_of(lane: InputLane) -> Lane {
+    match lane {
+        InputLane::User => Lane::User,
+        InputLane::Mail => Lane::Mail,
+    }
+}

@@ -1,0 +1,215 @@
+//! A tree of agents: its seats, who may be added, and how mail travels between them.
+//!
+//! Everything here is synchronous and knows no runtime: the ractor driver and the simulation use it alike. An
+//! admission writes one line into the *receiver's* rollout and then cannot fail any more.
+
+mod admission;
+mod asks;
+mod reports;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use sapwood_protocol::own::{Accepted, Own};
+use sapwood_protocol::{AgentPath, Ids, SessionId, ThreadId};
+use sapwood_rollout::{Journal, NewThread, OpenError};
+use sapwood_supervisor::core::Need;
+use tokio::sync::watch;
+
+use crate::agent::lines::{NewAgent, birth};
+use crate::agent::prompt::Frames;
+use crate::agent::{Agent, Settings};
+use crate::clock::Clock;
+use crate::nicknames::Nicknames;
+use crate::seat::{Message, Seat};
+
+use admission::lane_of;
+pub use admission::{Admitted, INBOX_COUNT, INPUT_BYTES, Refusal};
+pub use reports::REPORT_BYTES;
+
+/// Starts and wakes incarnations: the supervisor, or the simulation in its place.
+pub trait Supervision: Send + Sync + 'static {
+    /// A seat was added to the tree.
+    fn add(&self, seat: &Arc<Seat>) -> Result<(), String>;
+    /// Something was admitted to a seat, or an interrupt waits for it.
+    fn wake(&self, thread: ThreadId, need: Need);
+}
+
+/// Told of each seat before anything happens in it: who subscribes to its feed here misses nothing.
+pub type Watcher = Arc<dyn Fn(&Arc<Seat>) + Send + Sync>;
+
+/// A tree of agents.
+pub struct Tree {
+    /// Names the tree.
+    pub session: SessionId,
+    /// What its agents share.
+    pub settings: Arc<Settings>,
+    /// Where its rollouts are.
+    pub journal: Arc<dyn Journal>,
+    /// The clock of its drivers.
+    pub clock: Arc<dyn Clock>,
+    /// What the requests of its agents have in common.
+    pub(crate) frames: Arc<Frames>,
+    seats: DashMap<ThreadId, Arc<Seat>>,
+    names: Mutex<Names>,
+    ids: Mutex<Ids>,
+    supervision: OnceLock<Box<dyn Supervision>>,
+    active: watch::Sender<usize>,
+    watcher: OnceLock<Watcher>,
+    melted: watch::Sender<Option<String>>,
+}
+
+#[derive(Default)]
+struct Names {
+    by_path: BTreeMap<AgentPath, ThreadId>,
+    nicknames: Nicknames,
+}
+
+impl Tree {
+    /// A tree without seats.
+    pub fn new(
+        session: SessionId,
+        settings: Arc<Settings>,
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        ids: Ids,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            session,
+            settings,
+            journal,
+            clock,
+            frames: Arc::default(),
+            seats: DashMap::new(),
+            names: Mutex::default(),
+            ids: Mutex::new(ids),
+            supervision: OnceLock::new(),
+            active: watch::Sender::new(0),
+            watcher: OnceLock::new(),
+            melted: watch::Sender::new(None),
+        })
+    }
+
+    /// Who starts its incarnations from now on. Told once.
+    pub fn supervise(&self, supervision: Box<dyn Supervision>) -> Result<(), String> {
+        for seat in self.seats() {
+            supervision.add(&seat)?;
+        }
+        assert!(self.supervision.set(supervision).is_ok(), "a tree is supervised once");
+        Ok(())
+    }
+
+    /// Who is told of each seat from now on. Told once, before the first seat.
+    pub fn watch(&self, watcher: Watcher) {
+        assert!(self.watcher.set(watcher).is_ok(), "a tree has one watcher");
+    }
+
+    pub(crate) fn wake(&self, thread: ThreadId, need: Need) {
+        if let Some(supervision) = self.supervision.get() {
+            supervision.wake(thread, need);
+        }
+    }
+
+    /// Ids for one incarnation.
+    pub(crate) fn new_ids(&self) -> Ids {
+        Ids::seeded(self.ids.lock().bits())
+    }
+
+    /// The seat of a thread.
+    pub fn seat(&self, thread: ThreadId) -> Option<Arc<Seat>> {
+        self.seats.get(&thread).map(|seat| Arc::clone(&seat))
+    }
+
+    /// The root's seat.
+    pub fn root(&self) -> Option<Arc<Seat>> {
+        self.seat(self.session.into())
+    }
+
+    /// All seats, the root first, then by path.
+    pub fn seats(&self) -> Vec<Arc<Seat>> {
+        let threads: Vec<ThreadId> = self.names.lock().by_path.values().copied().collect();
+        threads.into_iter().filter_map(|thread| self.seat(thread)).collect()
+    }
+
+    /// How many agents are not at rest.
+    pub fn active(&self) -> watch::Receiver<usize> {
+        self.active.subscribe()
+    }
+
+    /// Adds the seat of a rollout that exists.
+    pub fn seat_of(&self, agent: &Agent) -> Result<Arc<Seat>, String> {
+        let seat = Arc::new(Seat::new(agent));
+        let mut names = self.names.lock();
+        if let Some(other) = names.by_path.get(&seat.path).filter(|other| **other != seat.thread) {
+            return Err(format!("agent path `{}` already exists as thread {other}", seat.path));
+        }
+        names.by_path.insert(seat.path.clone(), seat.thread);
+        seat.nickname.iter().for_each(|name| names.nicknames.taken(name));
+        self.seats.insert(seat.thread, Arc::clone(&seat));
+        drop(names);
+        if let Some(watcher) = self.watcher.get() {
+            watcher(&seat);
+        }
+        if let Some(supervision) = self.supervision.get() {
+            supervision.add(&seat)?;
+        }
+        Ok(seat)
+    }
+
+    /// Makes the root, with what the user said first.
+    pub fn make_root(&self, cwd: &str, first: Option<&Accepted>) -> Result<Arc<Seat>, Refusal> {
+        let path = AgentPath::root();
+        let thread = self.session.into();
+        let new = NewAgent { thread, session: self.session, path: &path, parent: None, nickname: None, cwd, first };
+        self.make(&new).map_err(Refusal::from)
+    }
+
+    pub(super) fn make(&self, new: &NewAgent<'_>) -> Result<Arc<Seat>, OpenError> {
+        let now = self.clock.now();
+        let lines = birth(new, &self.settings, &mut self.new_ids(), now);
+        let log = self.journal.create(&NewThread { thread: new.thread, created: now }, &lines)?;
+        let agent = Agent::fold(lines.iter().cloned());
+        let seat = self.seat_of(&agent).map_err(|why| OpenError::Corrupt {
+            thread: new.thread,
+            place: new.path.to_string(),
+            why,
+        })?;
+        seat.keep(log);
+        // The first input came with the rollout, not through the mailbox: say that it is on its way.
+        if let Some(first) = new.first {
+            self.unseen(&seat, &first.id);
+            let message = Message::Accepted { id: first.id.clone(), line: Own::Accepted(first.clone()).line(now) };
+            let lane = lane_of(first.lane);
+            if seat.mailbox.try_send(lane, 0, message).is_err() {
+                unreachable!("the mailbox of a new seat is empty and open");
+            }
+            if first.wake {
+                self.wake(seat.thread, Need::NewTurn);
+            }
+        }
+        Ok(seat)
+    }
+
+    /// Brings the tree's count of active agents in line with what is shown of one of them.
+    pub(crate) fn count(&self, view: &mut crate::seat::SeatView) {
+        let active = !view.quiet || !view.unseen.is_empty();
+        if active != view.counted {
+            view.counted = active;
+            self.active.send_modify(|count| *count = if active { *count + 1 } else { *count - 1 });
+        }
+    }
+
+    /// The tree restarts too often: whatever the cause is, it is not in one agent.
+    pub fn melted(&self, reason: &str) {
+        tracing::error!(session = %self.session, reason, "the tree restarts too often and closes; it can be resumed");
+        self.melted.send_replace(Some(reason.to_owned()));
+        self.active.send_replace(0);
+    }
+
+    /// Why the tree closed by itself, if it did.
+    pub fn melt_down(&self) -> Option<String> {
+        self.melted.borrow().clone()
+    }
+}
