@@ -168,7 +168,7 @@ fn codexs_home_is_left_alone() {
     assert_eq!(code(&["exec", "-C", "/nowhere", "go"]), Some(2));
 }
 
-/// As a guest in Codex's home the program adds files of its own, and the ones that were there stay as they were.
+/// Named as the home, it is still not written to: the rehearsal keeps its rollouts in ours, and `ps` lists both.
 #[test]
 fn the_rehearsal_does_not_write_into_a_codex_home_it_is_given() {
     let world = world(&[]);

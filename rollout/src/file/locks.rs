@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock, makedev};
 use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use sapwood_protocol::ThreadId;
 
 use super::failed;
@@ -24,6 +25,10 @@ use crate::port::OpenError;
 /// How long the coordination lock may be somebody else's. Everybody holds it for some ten microseconds; somebody who
 /// was stopped inside must not stop us too.
 const COORDINATION_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long the lock of a dead process is waited for. Until it calls exec, a child has a copy of all its parent's files: a
+/// parent that is killed just then leaves its locks to it.
+const HEIR_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The folder of the locks of one home.
 pub(super) struct Locks {
@@ -46,6 +51,18 @@ impl Locks {
 
     /// Takes the writer lock of a thread, or says who has it.
     pub(super) fn acquire(self: &Arc<Self>, thread: ThreadId) -> Result<WriterLock, OpenError> {
+        let start = Instant::now();
+        loop {
+            match self.try_acquire(thread) {
+                Err(OpenError::Held { holder: Some(pid), .. }) if is_dead(pid) && start.elapsed() < HEIR_PATIENCE => {
+                    sleep(Duration::from_millis(1));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn try_acquire(self: &Arc<Self>, thread: ThreadId) -> Result<WriterLock, OpenError> {
         let path = self.folder.join(format!("{thread}.lock"));
         let lock = |error: io::Error| failed("lock", &path, &error);
         if !self.folder.is_dir() {
@@ -154,6 +171,11 @@ fn is_same(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
+fn is_dead(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
+}
+
 /// Device and inode to the process that holds a `flock` of it, from `/proc/locks`. Where that cannot be read, or
 /// names other devices than `stat` does (btrfs), nobody is told.
 fn locked_by() -> BTreeMap<Identity, u32> {
@@ -176,7 +198,35 @@ fn parse_lock(line: &str) -> Option<(Identity, u32)> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+
     use super::*;
+
+    /// The process that took the lock is gone, and one that has its file lives on, for a moment or for longer.
+    #[test]
+    fn a_lock_that_a_dead_process_left_to_its_child_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let thread: ThreadId = "01a1fb6a-a76e-71a2-bd2a-94a0af49bbef".parse().unwrap();
+        let locks = Arc::new(Locks::new(folder.path().to_owned()));
+        let path = folder.path().join(format!("{thread}.lock"));
+        let mut heir = Command::new("bash")
+            .args(["-c", "exec 9>>\"$0\" && flock -x 9 && echo && exec cat"])
+            .arg(&path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        heir.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let refused = locks.acquire(thread).err();
+        assert!(matches!(refused, Some(OpenError::Held { thread: held, .. }) if held == thread), "{refused:?}");
+        let stdin = heir.stdin.take();
+        std::thread::scope(|scope| {
+            scope.spawn(|| drop(stdin));
+            assert!(locks.acquire(thread).is_ok());
+        });
+        heir.wait().unwrap();
+    }
 
     #[test]
     fn a_lock_of_a_file_that_lost_its_name_is_none() {
