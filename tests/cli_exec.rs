@@ -217,6 +217,24 @@ fn instructions_of_the_project_reach_the_model() {
 }
 
 #[test]
+fn a_command_does_not_see_the_keys_of_the_provider() {
+    let world = World::new();
+    let script = world.script(
+        "s",
+        json!([
+            {"on": {"user": true}, "reply": [{"call": {"name": "exec_command", "arguments": {"cmd": "env"}}}]},
+            {"reply": [{"text": "ok"}]},
+        ]),
+    );
+    let mut command = world.sapwood(["exec"].into_iter().chain(script.iter().map(String::as_str)).chain(["go"]));
+    command.env("OPENAI_API_KEY", "sk-secret-1").env("CODEX_API_KEY", "sk-secret-2").env("SEEN", "seen-too");
+    let ran = support::Ran::of(command.output().unwrap());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let told = world.requests().last().unwrap()["input"].to_string();
+    assert!(told.contains("SEEN=seen-too") && !told.contains("sk-secret"), "{told}");
+}
+
+#[test]
 fn what_a_model_writes_cannot_drive_a_terminal() {
     let world = World::new();
     let script = world.script("s", json!([{"reply": [{"text": "a\u{1b}]0;owned\u{7}b"}]}]));
