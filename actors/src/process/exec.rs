@@ -108,7 +108,9 @@ fn start(orders: Orders) -> (u8, String) {
         return (CANNOT_RUN, "the command is empty; give at least a program".to_owned());
     };
     let mut command = Command::new(program);
-    KEYS.iter().for_each(|key| drop(command.env_remove(key)));
+    for key in KEYS {
+        command.env_remove(key);
+    }
     command.args(arguments).envs(env.into_iter().filter(|(name, _)| name != MARK));
     let error = command.exec();
     explain(program, &command, &error)
