@@ -12,7 +12,6 @@ use sapwood_supervisor::driver::Supervisor;
 use tokio::task::JoinHandle;
 
 use crate::agent::Settings;
-use crate::agent::effect::Interrupter;
 use crate::agent::settings::SandboxMode as Mode;
 use crate::clock::Clock;
 use crate::fold;
@@ -168,19 +167,9 @@ impl Running {
         self.tree.go_on()
     }
 
-    /// Interrupts the root's turn, if one is open.
-    pub fn interrupt(&self) {
-        if let Some(root) = self.tree.root()
-            && let Some(turn) = root.view().turn
-        {
-            self.tree.interrupt(&root, turn, Interrupter::User);
-        }
-    }
-
-    /// Waits until every agent of the tree is at rest.
+    /// Waits until every agent of the tree is at rest, or the tree has closed by itself.
     pub async fn at_rest(&self) {
-        // The sender lives as long as the tree.
-        let _ = self.tree.active().wait_for(|active| *active == 0).await;
+        self.tree.at_rest().await;
     }
 
     /// Why an agent cannot work now because its storage fails, if there is one. It is tried again by itself.
@@ -235,9 +224,9 @@ pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
             seat.occupy(&*tree.journal)?;
         }
         let open = agent.turn.is_some() && !agent.parked();
-        let due = agent.last_turn.as_ref().and_then(|turn| turn.report()).is_some();
-        if agent.quarantined.is_none() && (open || due && identity.parent.is_some()) {
-            seats.push((identity.path.depth(), Arc::clone(&seat)));
+        let due = agent.last_turn.as_ref().filter(|turn| turn.is_reported() && identity.parent.is_some());
+        if agent.quarantined.is_none() && (open || due.is_some()) {
+            seats.push((identity.path.depth(), Arc::clone(&seat), if open { None } else { due.map(|turn| turn.n) }));
         }
         if let Some(reason) = agent.quarantined.clone() {
             out_of_service.push((seat, agent, reason));
@@ -245,8 +234,12 @@ pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
     }
     // A report needs its requester's marks, which are in its seat: so the seats first, then the closings, and
     // the deepest agents before those who asked them.
-    seats.sort_by_key(|(depth, seat)| (std::cmp::Reverse(*depth), seat.path.clone()));
-    for (_, seat) in seats {
+    seats.sort_by_key(|(depth, seat, _)| (std::cmp::Reverse(*depth), seat.path.clone()));
+    for (_, seat, only_report) in seats {
+        // Most agents of an old tree have ended and reported: they are not even opened.
+        if only_report.is_some_and(|n| tree.has_report(&seat, n)) {
+            continue;
+        }
         if let Err(error) = close(tree, &seat) {
             let path = seat.path.clone();
             if seat.parent.is_none() {

@@ -66,13 +66,12 @@ impl Machine {
 
     /// True if nothing is open and nothing is to be done: the incarnation may go.
     pub fn may_sleep(&self) -> bool {
-        let reported = match self.agent.last_turn.as_ref().and_then(|turn| turn.report()) {
-            Some(report) if self.agent.identity().parent.is_some() => {
-                self.volatile.report == ReportState::Accepted(report.n)
-            }
-            _ => true,
-        };
-        self.agent.turn.is_none() && self.volatile.slot == Slot::None && reported && !self.agent.inbox.wakes()
+        let agent = &self.agent;
+        let due = agent.last_turn.as_ref().filter(|turn| turn.is_reported() && agent.identity().parent.is_some());
+        agent.turn.is_none()
+            && self.volatile.slot == Slot::None
+            && !agent.inbox.wakes()
+            && due.is_none_or(|turn| self.volatile.report == ReportState::Accepted(turn.n))
     }
 
     /// Starts with a slot in hand: the incarnation was started for a turn.

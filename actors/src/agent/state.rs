@@ -100,16 +100,23 @@ pub struct EndedTurn {
 }
 
 impl EndedTurn {
+    /// True if its requester is to be told of it.
+    pub fn is_reported(&self) -> bool {
+        self.cause != Some(Cause::Requester)
+    }
+
     /// What its requester is to be told; nothing if it was the requester that ended it.
     pub fn report(&self) -> Option<Report> {
+        if !self.is_reported() {
+            return None;
+        }
         let message = self.message.as_deref().unwrap_or_default();
-        let text = match (self.outcome, self.cause) {
-            (_, Some(Cause::Requester)) => return None,
-            (Outcome::Completed, _) => message.to_owned(),
-            (Outcome::Failed, _) => super::prompt::errored(message),
-            (Outcome::Lost, _) => super::prompt::LOST.to_owned(),
-            (Outcome::Cancelled, _) => super::prompt::CANCELLED.to_owned(),
-            (Outcome::Quarantined, _) => super::prompt::quarantined(message),
+        let text = match self.outcome {
+            Outcome::Completed => message.to_owned(),
+            Outcome::Failed => super::prompt::errored(message),
+            Outcome::Lost => super::prompt::LOST.to_owned(),
+            Outcome::Cancelled => super::prompt::CANCELLED.to_owned(),
+            Outcome::Quarantined => super::prompt::quarantined(message),
         };
         let turn = TurnOrigin { turn: self.id.clone(), root_turn: self.root.clone() };
         Some(Report { n: self.n, outcome: self.outcome, text, turn })

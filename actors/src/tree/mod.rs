@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use sapwood_protocol::own::{Accepted, Own};
+use sapwood_protocol::own::Accepted;
 use sapwood_protocol::{AgentPath, Ids, SessionId, ThreadId};
 use sapwood_rollout::{Journal, NewThread, OpenError};
 use sapwood_supervisor::core::Need;
@@ -178,9 +178,9 @@ impl Tree {
         })?;
         seat.keep(log);
         // The first input came with the rollout, not through the mailbox: say that it is on its way.
-        if let Some(first) = new.first {
+        if let (Some(first), Some(line)) = (new.first, lines.last()) {
             self.unseen(&seat, &first.id);
-            let message = Message::Accepted { id: first.id.clone(), line: Own::Accepted(first.clone()).line(now) };
+            let message = Message::Accepted { id: first.id.clone(), line: line.clone() };
             let lane = lane_of(first.lane);
             if seat.mailbox.try_send(lane, 0, message).is_err() {
                 unreachable!("the mailbox of a new seat is empty and open");
@@ -205,11 +205,49 @@ impl Tree {
     pub fn melted(&self, reason: &str) {
         tracing::error!(session = %self.session, reason, "the tree restarts too often and closes; it can be resumed");
         self.melted.send_replace(Some(reason.to_owned()));
-        self.active.send_replace(0);
+    }
+
+    /// Waits until every agent is at rest, or the tree has closed by itself.
+    pub async fn at_rest(&self) {
+        let (mut active, mut melted) = (self.active.subscribe(), self.melted.subscribe());
+        // The senders live as long as the tree.
+        tokio::select! {
+            _ = active.wait_for(|active| *active == 0) => {}
+            _ = melted.wait_for(Option::is_some) => {}
+        }
     }
 
     /// Why the tree closed by itself, if it did.
     pub fn melt_down(&self) -> Option<String> {
         self.melted.borrow().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sapwood_protocol::Millis;
+    use sapwood_protocol::own::{Body, InputLane};
+    use sapwood_rollout::MemoryJournal;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    /// Agents come to rest after the tree has closed, too, and each is counted once.
+    #[tokio::test]
+    async fn a_tree_that_melted_is_waited_for_no_longer_and_still_counts_right() {
+        let mut ids = Ids::seeded(1);
+        let session = SessionId::from(ids.thread(Millis(1)));
+        let journal = Arc::new(MemoryJournal::new());
+        let tree = Tree::new(session, Arc::default(), journal, Arc::new(SystemClock), ids);
+        let body = Some(Body::User { text: "begin".into() });
+        let first = Accepted { id: "1".into(), place: 0, lane: InputLane::User, wake: true, from: None, body };
+        let root = tree.make_root("/", Some(&first)).unwrap();
+        assert_eq!(*tree.active().borrow(), 1);
+        tree.melted("on purpose");
+        tree.at_rest().await;
+        let mut view = root.view.lock();
+        view.unseen.clear();
+        tree.count(&mut view);
+        assert_eq!(*tree.active().borrow(), 0);
     }
 }

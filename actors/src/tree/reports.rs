@@ -31,6 +31,12 @@ impl Tree {
         Ok(())
     }
 
+    /// True if the requester of an agent has accepted its report `n`, or a newer one.
+    pub(crate) fn has_report(&self, me: &Seat, n: u64) -> bool {
+        let requester = me.parent.and_then(|parent| self.seat(parent));
+        requester.is_some_and(|seat| seat.gate.lock().marks.get(me.thread).is_some_and(|mark| n <= mark))
+    }
+
     /// Delivers the report of a turn to its requester. False: try again later.
     pub fn report(&self, me: &Seat, report: Report) -> bool {
         let mut requester = me.parent.and_then(|parent| self.seat(parent));
