@@ -63,8 +63,8 @@ impl Setup {
         let usual = Settings::default();
         let zone = TimeZone::system();
         let settings = Settings {
-            model: chosen.name,
-            provider: chosen.provider.to_owned(),
+            model: chosen.name.into(),
+            provider: chosen.provider.into(),
             sandbox,
             shell: name.to_owned(),
             timezone: zone.iana_name().unwrap_or("Etc/UTC").to_owned(),

@@ -18,7 +18,10 @@ mod rehearsal;
 pub mod request;
 pub mod scripted;
 
-pub use port::{Body, BoxFuture, Delta, DeltaSink, Model, ModelError, NoDeltas, Origin, Request, Response};
+pub use port::{
+    Body, BoxFuture, Delta, DeltaSink, HistoryInitialization, Model, ModelError, NoDeltas, Origin, Priority, Refusal,
+    Request, Response, SafetyBuffering, ToolName,
+};
 pub use produce::Produced;
 pub use rehearsal::Rehearsal;
 pub use scripted::{Script, Scripted};

@@ -4,15 +4,17 @@ use bytes::Bytes;
 use sapwood_protocol::ItemId;
 use serde_json::{Value, json};
 
-use crate::port::{Delta, DeltaSink};
+use crate::port::{Delta, DeltaSink, ToolName};
 
 /// An item of a response, with the deltas that announce it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Produced {
     /// Its id.
     pub id: ItemId,
     /// Its type.
     pub kind: String,
+    /// The tool that it calls.
+    pub tool: Option<ToolName>,
     /// Its JSON bytes.
     pub bytes: Bytes,
     /// What is heard of it while it comes in, after [`Delta::ItemStarted`].
@@ -40,7 +42,7 @@ impl Produced {
             "type": "reasoning", "id": id, "summary": [{"type": "summary_text", "text": text}], "content": null,
         });
         let id = ItemId::from(id);
-        let deltas = vec![Delta::Reasoning { item: id.clone(), text: text.to_owned() }];
+        let deltas = vec![Delta::Reasoning { item: id.clone(), part: 0, text: text.to_owned() }];
         Self::from_json(id, "reasoning", &item, deltas)
     }
 
@@ -74,13 +76,16 @@ impl Produced {
     }
 
     fn from_json(id: ItemId, kind: &str, item: &Value, deltas: Vec<Delta>) -> Self {
-        Self { id, kind: kind.to_owned(), bytes: Bytes::from(item.to_string()), deltas }
+        let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let tool = kind.ends_with("_call").then(|| ToolName { namespace: text("namespace"), name: text("name") });
+        Self { id, kind: kind.to_owned(), tool, bytes: Bytes::from(item.to_string()), deltas }
     }
 
     /// Tells `sink` that the item begins and what is heard of it.
     pub(crate) fn announce(&self, sink: &dyn DeltaSink) {
-        sink.delta(Delta::ItemStarted { item: self.id.clone(), kind: self.kind.clone() });
+        sink.delta(Delta::ItemStarted { item: self.id.clone(), kind: self.kind.clone(), tool: self.tool.clone() });
         self.deltas.iter().for_each(|delta| sink.delta(delta.clone()));
+        sink.delta(Delta::ItemDone { item: self.id.clone() });
     }
 }
 

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sapwood_model::scripted::{Act, Outcome};
-use sapwood_model::{Body, Delta, DeltaSink, Model, ModelError, NoDeltas, Origin, Request, Response, Script, Scripted};
-use sapwood_protocol::{AgentPath, ThreadId, TurnId, Usage};
+use sapwood_model::{
+    Body, Delta, DeltaSink, HistoryInitialization, Model, ModelError, NoDeltas, Origin, Refusal, Request, Response,
+    Script, Scripted,
+};
+use sapwood_protocol::{AgentPath, Millis, ThreadId, TurnId, Usage};
 use serde_json::{Value, json};
 
 fn script(rules: Value) -> Script {
@@ -21,8 +24,17 @@ fn request(path: &str, attempt: u32, input: Value) -> Request {
         thread,
         path: path.parse::<AgentPath>().unwrap(),
         parent: None,
+        thread_source: None,
         turn: TurnId::from("turn-1"),
         root_turn: TurnId::from("turn-1"),
+        parent_turn: None,
+        turn_started: Millis(0),
+        history: HistoryInitialization::New,
+        window: 0,
+        provider: "scripted".into(),
+        model: "m".into(),
+        effort: None,
+        sandbox: "read-only",
         attempt,
     };
     Request { origin, body: Body::new(vec![Bytes::from(body)]) }
@@ -104,7 +116,7 @@ fn no_rule_is_an_error_that_says_for_what() {
     let request = request("/root/a", 2, json!([user("x"), call("call_1", "f"), output("call_1", "boo")]));
     let message = "no rule of the script fits /root/a, attempt 2, last item function_call_output of call_1: \"boo\"; \
                    add a rule for it";
-    let refused = ModelError::Refused { status: 400, message: message.to_owned() };
+    let refused = ModelError::Refused { status: 400, reason: Refusal::BadRequest, message: message.to_owned() };
     assert_eq!(script.reply(&request).outcome(), Outcome::Error(refused));
 }
 
@@ -141,7 +153,10 @@ fn attempts_and_failures() {
     assert_eq!(reply(1).outcome(), Outcome::Error(busy));
     assert!(matches!(reply(2).outcome(), Outcome::Error(ModelError::Cut { .. })));
     assert!(matches!(&reply(2).acts[..], [Act::Item(item), Act::Fail(_)] if item.id.as_str() == "msg_1_0"));
-    assert!(matches!(reply(3).outcome(), Outcome::Error(ModelError::Refused { status: 401, .. })));
+    assert!(matches!(
+        reply(3).outcome(),
+        Outcome::Error(ModelError::Refused { status: 401, reason: Refusal::Unauthorized, .. })
+    ));
     assert_eq!(reply(4).outcome(), Outcome::Hang);
     assert!(matches!(reply(5).outcome(), Outcome::Response(_)));
 }
@@ -196,8 +211,10 @@ struct Heard(Mutex<Vec<String>>);
 impl DeltaSink for Heard {
     fn delta(&self, delta: Delta) {
         let text = match delta {
-            Delta::ItemStarted { item, kind } => format!("{item} {kind}"),
+            Delta::ItemStarted { item, kind, .. } => format!("{item} {kind}"),
             Delta::Text { text, .. } | Delta::Reasoning { text, .. } => text,
+            Delta::ItemDone { .. } => return,
+            other => panic!("{other:?} is of no scripted response"),
         };
         self.0.lock().unwrap().push(text);
     }

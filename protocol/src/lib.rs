@@ -12,6 +12,7 @@
 
 pub mod ids;
 pub mod item;
+pub mod limits;
 pub mod line;
 pub mod own;
 pub mod path;
@@ -20,6 +21,7 @@ pub mod time;
 pub mod usage;
 
 pub use ids::{CallId, Ids, ItemId, SessionId, ThreadId, TurnId};
+pub use limits::{Credits, RateLimits, RateWindow};
 pub use line::{Line, Mark, View};
 pub use path::AgentPath;
 pub use time::Millis;

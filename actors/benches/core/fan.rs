@@ -129,7 +129,7 @@ impl Fan {
 
     async fn answer(self, request: Request) -> Result<Response, ModelError> {
         let depth = request.origin.path.depth() as usize;
-        let respond = |items| Response { id: "resp_1".to_owned(), items, usage: Usage::default() };
+        let respond = |items| Response::new("resp_1", items, Usage::default());
         if let Some(width) = self.0.widths.get(depth) {
             return Ok(self.timed(|| respond(lead(*width, &request.body.concat()))));
         }

@@ -189,7 +189,7 @@ impl<'a> Step<'a, '_> {
             Answer::Never => return self.lose(turn),
         };
         let kind = match &tool {
-            Tool::Spawn { .. } => Some(("started", Some(self.settings.model.as_str()))),
+            Tool::Spawn { .. } => Some(("started", Some(&*self.settings.model))),
             Tool::Mail { .. } => Some(("interacted", None)),
             Tool::Interrupt { .. } => Some(("interrupted", None)),
             _ => None,

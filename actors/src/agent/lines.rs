@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::effect::{ToolEnd, ToolResult};
+use super::machine::Asked;
 use super::settings::{SandboxMode, Settings};
 use super::state::{Agent, Identity};
 use super::turn::{Call, Turn};
@@ -92,8 +93,8 @@ impl Batch {
     }
 
     /// Adds the settings of a turn.
-    pub fn turn_context(&mut self, turn: &TurnOrigin, identity: &Identity, settings: &Settings) {
-        let model = &settings.model;
+    pub fn turn_context(&mut self, turn: &TurnOrigin, identity: &Identity, asked: Asked<'_>, settings: &Settings) {
+        let Asked { model, effort, .. } = asked;
         let mut payload = json!({
             "turn_id": turn.turn, "root_turn_id": turn.root_turn, "cwd": identity.cwd,
             "approval_policy": "never", "approvals_reviewer": "user",
@@ -102,26 +103,30 @@ impl Batch {
         let rest = json!({
             "model": model,
             "collaboration_mode": {"mode": "default", "settings":
-                {"model": model, "reasoning_effort": null, "developer_instructions": null}},
-            "multi_agent_version": "v2", "realtime_active": false, "summary": "auto",
-            "sandbox_policy": {"type": settings.sandbox.name()},
+                {"model": model, "reasoning_effort": effort, "developer_instructions": null}},
+            "multi_agent_version": "v2", "realtime_active": false,
         });
         extend(&mut payload, rest);
+        if let Some(effort) = effort {
+            payload["effort"] = json!(effort);
+        }
+        payload["summary"] = json!(settings.summary.as_deref().unwrap_or("auto"));
+        payload["sandbox_policy"] = json!({"type": settings.sandbox.name()});
         self.codex("turn_context", &payload, None);
     }
 
     /// Adds the settings of the thread, as its first turn leaves them.
-    pub fn settings_applied(&mut self, identity: &Identity, settings: &Settings) {
-        let model = &settings.model;
+    pub fn settings_applied(&mut self, identity: &Identity, asked: Asked<'_>, settings: &Settings) {
+        let Asked { provider, model, effort } = asked;
         let mut applied = json!({
-            "model": model, "model_provider_id": settings.provider, "approval_policy": "never",
+            "model": model, "model_provider_id": provider, "approval_policy": "never",
             "approvals_reviewer": "user",
         });
         permissions(&mut applied, settings.sandbox);
         let rest = json!({
             "cwd": identity.cwd, "runtime_workspace_roots": [identity.cwd],
             "collaboration_mode": {"mode": "default", "settings":
-                {"model": model, "reasoning_effort": null, "developer_instructions": null}},
+                {"model": model, "reasoning_effort": effort, "developer_instructions": null}},
         });
         extend(&mut applied, rest);
         let payload =
@@ -324,6 +329,9 @@ pub fn birth(new: &NewAgent<'_>, settings: &Settings, ids: &mut Ids, now: Millis
             "originator": settings.originator, "cli_version": settings.version, "source": source,
         }),
     );
+    if let (None, Some(source)) = (new.parent, &settings.thread_source) {
+        meta["thread_source"] = json!(source);
+    }
     if let (Some(_), nickname) = (new.parent, new.nickname) {
         extend(&mut meta, json!({"thread_source": "subagent", "agent_nickname": nickname, "agent_path": new.path}));
     }

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use sapwood_model::{ModelError, Origin, Request, Response};
+use sapwood_model::{HistoryInitialization, ModelError, Origin, Request, Response};
 use sapwood_protocol::item::{Item, ItemView, MailKind, Role, message_text};
 use sapwood_protocol::line::{Cause, Mark};
 use sapwood_protocol::own::{Begun, Body, How, Outcome, Own, Settled, TurnOrigin};
@@ -20,7 +20,7 @@ use super::prompt::{self, Frame, Frames};
 use super::settings::Settings;
 use super::state::Agent;
 use super::turn::{Phase, Response as Answer, Turn};
-use super::volatile::{Closing, ReportState, Slot, Volatile};
+use super::volatile::{Closing, Failures, ReportState, Slot, Volatile};
 
 /// The first pause before another try, and the longest, in milliseconds. Jitter of a fifth is added.
 const RETRY_MS: (u64, u64) = (200, 10_000);
@@ -37,6 +37,7 @@ pub struct Machine {
     settings: Arc<Settings>,
     frames: Arc<Frames>,
     frame: OnceLock<Frame>,
+    history: HistoryInitialization,
 }
 
 impl Machine {
@@ -51,7 +52,25 @@ impl Machine {
             *base = frames.share(Arc::clone(base), &settings);
         }
         let volatile = Volatile { recovering: true, ..Volatile::default() };
-        Self { agent, volatile, settings, frames, frame: OnceLock::new() }
+        Self { agent, volatile, settings, frames, frame: OnceLock::new(), history: HistoryInitialization::New }
+    }
+
+    /// The same, of a thread whose history this process has got so.
+    pub fn with_history(self, history: HistoryInitialization) -> Self {
+        Self { history, ..self }
+    }
+
+    /// The provider, model and effort of the agent's requests: those of the run where it said them, else the agent's own.
+    fn asked(&self) -> Asked<'_> {
+        let (own, run) = (self.agent.identity(), &*self.settings);
+        let said = Asked { provider: &run.provider, model: &run.model, effort: run.effort.as_ref() };
+        match (&own.provider, &own.model) {
+            (Some(provider), Some(model)) if !run.model_is_said => {
+                Asked { provider, model, effort: own.effort.as_ref() }
+            }
+            (Some(provider), None) if !run.model_is_said => Asked { provider, ..said },
+            _ => said,
+        }
     }
 
     /// The durable state.
@@ -111,9 +130,20 @@ impl Machine {
         self.frame.get_or_init(|| {
             let id = self.agent.identity();
             let base = id.base_instructions.as_deref().unwrap_or(&self.settings.base_instructions);
-            Frame::new(&self.frames, id.thread, id.session, &id.path, base, &self.settings)
+            Frame::new(&self.frames, id.thread, id.session, &id.path, base, self.asked(), &self.settings)
         })
     }
+}
+
+/// Whom an agent asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The provider's id.
+    pub provider: &'a Arc<str>,
+    /// The model.
+    pub model: &'a Arc<str>,
+    /// The reasoning effort.
+    pub effort: Option<&'a Arc<str>>,
 }
 
 /// One decision in the making.
@@ -242,9 +272,10 @@ impl<'a> Step<'a, '_> {
         if !self.agent.context_written {
             self.first_context();
         }
-        self.batch.turn_context(&turn, identity, self.settings);
+        let asked = self.machine.asked();
+        self.batch.turn_context(&turn, identity, asked, self.settings);
         if !self.agent.context_written {
-            self.batch.settings_applied(identity, self.settings);
+            self.batch.settings_applied(identity, asked, self.settings);
         }
         self.notify(Event::TurnStarted { turn: turn.turn.clone() });
         self.take_inputs(&turn, true);
@@ -317,20 +348,30 @@ impl<'a> Step<'a, '_> {
             self.batch.token_count(self.agent.usage, turn.usage);
         }
         // A request that is tried again is the same request.
-        if self.volatile.failures == 0 && (self.agent.inbox.has_mail() || self.agent.inbox.has_user_text()) {
+        if self.volatile.failures.all() == 0 && (self.agent.inbox.has_mail() || self.agent.inbox.has_user_text()) {
             return self.take_inputs(&turn.origin(), true);
         }
         let identity = self.agent.identity();
         let effect = self.ctx.ids.bits();
+        let asked = self.machine.asked();
         self.volatile.sampling = Some(effect);
         let origin = Origin {
             session: identity.session,
             thread: identity.thread,
             path: identity.path.clone(),
             parent: identity.parent,
+            thread_source: identity.thread_source.clone(),
             turn: turn.id.clone(),
             root_turn: turn.root.clone(),
-            attempt: self.volatile.failures + 1,
+            parent_turn: turn.parent.clone(),
+            turn_started: turn.started,
+            history: self.machine.history,
+            window: self.agent.window,
+            provider: Arc::clone(asked.provider),
+            model: Arc::clone(asked.model),
+            effort: asked.effort.cloned(),
+            sandbox: self.settings.sandbox.name(),
+            attempt: self.volatile.failures.all() + 1,
         };
         let body = self.machine.frame().body(&self.agent.history);
         self.effects.push(Effect::Sample { effect, request: Request { origin, body } });
@@ -340,7 +381,7 @@ impl<'a> Step<'a, '_> {
         let Some(turn) = &self.agent.turn else { return };
         match result {
             Ok(response) => {
-                self.volatile.failures = 0;
+                self.volatile.failures = Failures::default();
                 self.batch.response(self.agent.identity(), turn, self.agent, &response);
                 for json in &response.items {
                     if let Some(item) = shown(json) {
@@ -352,8 +393,7 @@ impl<'a> Step<'a, '_> {
                 of_thread += response.usage;
                 self.notify(Event::Usage { turn: of_turn, thread: of_thread });
             }
-            Err(error) if error.is_transient() && self.volatile.failures < self.settings.retries => {
-                self.volatile.failures += 1;
+            Err(error) if error.is_transient() && self.may_try_again(&error) => {
                 let at = self.ctx.now.plus(self.pause(&error));
                 self.volatile.retry_at = Some(at);
                 self.effects.push(Effect::Timer { timer: Timer::Retry, at });
@@ -367,9 +407,20 @@ impl<'a> Step<'a, '_> {
         }
     }
 
+    /// Counts a failed try. True if another one is allowed.
+    fn may_try_again(&mut self, error: &ModelError) -> bool {
+        let (failures, retries) = (&mut self.volatile.failures, self.settings.retries);
+        let (count, most) = match error {
+            ModelError::Cut { .. } => (&mut failures.stream, retries.stream),
+            _ => (&mut failures.request, retries.request),
+        };
+        *count += 1;
+        *count <= most
+    }
+
     /// The pause before the next try: doubled each time, with jitter, and never shorter than the provider asks.
     fn pause(&mut self, error: &ModelError) -> u64 {
-        let doubled = RETRY_MS.0 << (self.volatile.failures - 1).min(16);
+        let doubled = RETRY_MS.0 << (self.volatile.failures.all() - 1).min(16);
         let pause = doubled.min(RETRY_MS.1);
         let jitter = self.ctx.ids.bits() % (pause / 5).max(1);
         let asked = match error {

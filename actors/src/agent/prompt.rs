@@ -7,9 +7,10 @@ use sapwood_model::Body;
 use sapwood_protocol::ids::base_instructions_id;
 use sapwood_protocol::item::{Item, Role};
 use sapwood_protocol::{AgentPath, SessionId, ThreadId};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::history::{History, item_json};
+use super::machine::Asked;
 use super::settings::Settings;
 use super::tools::COLLABORATION;
 
@@ -136,6 +137,33 @@ impl Frames {
     }
 }
 
+/// A request up to its first item: what is asked of the model beside the input.
+fn request_head(asked: Asked<'_>, root: bool, settings: &Settings) -> String {
+    let mut head = Map::new();
+    head.insert("model".into(), json!(asked.model));
+    let mut reasoning = Map::new();
+    reasoning.extend(asked.effort.map(|effort| ("effort".into(), json!(effort))));
+    reasoning.extend(settings.summary.as_ref().map(|summary| ("summary".into(), json!(summary))));
+    if !reasoning.is_empty() {
+        head.insert("reasoning".into(), reasoning.into());
+    }
+    let mut text = Map::new();
+    text.extend(settings.verbosity.as_ref().map(|verbosity| ("verbosity".into(), json!(verbosity))));
+    // It was parsed when it was read from its file.
+    let schema = settings.output_schema.as_ref().filter(|_| root);
+    if let Some(schema) = schema.and_then(|schema| serde_json::from_str::<Value>(schema).ok()) {
+        let format = json!({"type": "json_schema", "name": "codex_output_schema", "schema": schema, "strict": true});
+        text.insert("format".into(), format);
+    }
+    if !text.is_empty() {
+        head.insert("text".into(), text.into());
+    }
+    head.extend(settings.service_tier.as_ref().map(|tier| ("service_tier".into(), json!(tier))));
+    head.insert("include".into(), json!(["reasoning.encrypted_content"]));
+    let head = Value::Object(head).to_string();
+    format!("{},\"input\":[", &head[..head.len() - 1])
+}
+
 /// What follows the text of a message with one part.
 const ITEM_END: &str = "}]}";
 
@@ -155,13 +183,13 @@ impl Frame {
         session: SessionId,
         path: &AgentPath,
         base: &str,
+        asked: Asked<'_>,
         settings: &Settings,
     ) -> Self {
         let first = item_json(&Item::text(base_instructions_id(thread), Role::Developer, ""));
         let empty = [b"\"\"", ITEM_END.as_bytes()].concat();
         let first = first.strip_suffix(empty.as_slice()).expect("a message ends with its text");
-        let model = Value::from(settings.model.as_str());
-        let head = [format!(r#"{{"model":{model},"input":["#).as_bytes(), first].concat();
+        let head = [request_head(asked, path.is_root(), settings).as_bytes(), first].concat();
         let instructions = frames.instructions(base, settings);
         let tail = frames.tail(session, path.depth() < settings.max_depth, settings);
         Self { head: head.into(), instructions, tail }
@@ -288,7 +316,8 @@ mod tests {
     fn a_request_is_json_and_its_items_are_shared() {
         let thread = "01a1fb6a-a76e-71a2-bd2a-94a0af49bbef".parse().unwrap();
         let (frames, settings) = (Frames::default(), Settings::default());
-        let frame = |base| Frame::new(&frames, thread, thread.into(), &AgentPath::root(), base, &settings);
+        let asked = Asked { provider: &settings.provider, model: &settings.model, effort: None };
+        let frame = |base| Frame::new(&frames, thread, thread.into(), &AgentPath::root(), base, asked, &settings);
         let (ours, again) = (frame(&settings.base_instructions), frame(&settings.base_instructions));
         assert_eq!(
             (ours.instructions.as_ptr(), ours.tail.as_ptr()),

@@ -1,14 +1,30 @@
 //! What all agents of a tree share: one value, made once, behind one pointer.
 
+use std::sync::Arc;
+
 use sapwood_protocol::Millis;
 
 /// The settings of a tree.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The model's name, as requests and turn contexts give it.
-    pub model: String,
+    pub model: Arc<str>,
     /// The provider's id.
-    pub provider: String,
+    pub provider: Arc<str>,
+    /// The reasoning effort, in the provider's words.
+    pub effort: Option<Arc<str>>,
+    /// Provider, model and effort were said for this run: what rollouts recorded of them does not count.
+    pub model_is_said: bool,
+    /// The form of a reasoning's summary, in the provider's words.
+    pub summary: Option<String>,
+    /// How long answers are, in the provider's words.
+    pub verbosity: Option<String>,
+    /// The service tier, in the provider's words.
+    pub service_tier: Option<String>,
+    /// The JSON schema of the root's final answer, as its text.
+    pub output_schema: Option<String>,
+    /// What root threads that are made are for (`thread_source`).
+    pub thread_source: Option<Arc<str>>,
     /// What a model is told about its work; under 4 KB.
     pub base_instructions: String,
     /// The text of the project's AGENTS.md files, if there are any.
@@ -36,7 +52,9 @@ pub struct Settings {
     /// Turns that work at the same time, the root's included.
     pub slots: u32,
     /// Tries of one request after the first, where another try may succeed.
-    pub retries: u32,
+    pub retries: Retries,
+    /// What follows when the account has used up what it may use for now.
+    pub on_usage_limit: OnUsageLimit,
     /// An interrupted turn leaves a note for the model.
     pub interrupt_message: bool,
 }
@@ -59,6 +77,32 @@ impl SandboxMode {
             SandboxMode::DangerFullAccess => "danger-full-access",
         }
     }
+}
+
+/// How often one request is tried again, counted apart for the two ways in which it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retries {
+    /// Where the provider did not begin to answer.
+    pub request: u32,
+    /// Where the answer broke off.
+    pub stream: u32,
+}
+
+impl Default for Retries {
+    /// Codex's.
+    fn default() -> Self {
+        Self { request: 4, stream: 5 }
+    }
+}
+
+/// What follows when the account has used up what it may use for now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnUsageLimit {
+    /// The tree pauses until somebody asks it to go on.
+    #[default]
+    Pause,
+    /// It goes on by itself when the limit ends, where the provider says when.
+    Wait,
 }
 
 /// Limits of `wait_agent`, in milliseconds.
@@ -100,6 +144,13 @@ impl Default for Settings {
         Self {
             model: "rehearsal".into(),
             provider: "rehearsal".into(),
+            effort: None,
+            model_is_said: true,
+            summary: None,
+            verbosity: None,
+            service_tier: None,
+            output_schema: None,
+            thread_source: None,
             base_instructions: super::prompt::BASE_INSTRUCTIONS.into(),
             agents_md: None,
             sandbox: SandboxMode::ReadOnly,
@@ -113,7 +164,8 @@ impl Default for Settings {
             max_depth: 8,
             max_agents: 10_000,
             slots: 4,
-            retries: 5,
+            retries: Retries::default(),
+            on_usage_limit: OnUsageLimit::default(),
             interrupt_message: true,
         }
     }

@@ -34,6 +34,8 @@ pub struct Agent {
     pub last_turn: Option<EndedTurn>,
     /// Tokens of all turns.
     pub usage: Usage,
+    /// Context windows before this one: checkpoints of the history.
+    pub window: u64,
     /// The model's first context is written.
     pub context_written: bool,
     /// Children that were asked for, by thread; not all of them came to exist.
@@ -59,8 +61,10 @@ pub struct Identity {
     pub nickname: Option<String>,
     /// Its working directory.
     pub cwd: String,
+    /// What the thread is for.
+    pub thread_source: Option<Arc<str>>,
     /// The provider of its model.
-    pub provider: Option<String>,
+    pub provider: Option<Arc<str>>,
     /// Its base instructions.
     pub base_instructions: Option<Arc<str>>,
     /// What it is a fork of, and where its own history begins.
@@ -68,7 +72,9 @@ pub struct Identity {
     /// When it was made.
     pub created: Option<Millis>,
     /// Its model, from the newest turn context.
-    pub model: Option<String>,
+    pub model: Option<Arc<str>>,
+    /// Its reasoning effort, from the newest turn context.
+    pub effort: Option<Arc<str>>,
 }
 
 /// The part of another rollout that comes before a fork's own lines.
@@ -137,7 +143,9 @@ struct Meta<'a> {
     #[serde(borrow, default)]
     cwd: Cow<'a, str>,
     #[serde(default)]
-    model_provider: Option<String>,
+    model_provider: Option<Arc<str>>,
+    #[serde(default)]
+    thread_source: Option<Arc<str>>,
     #[serde(default)]
     base_instructions: Option<BaseInstructions>,
     #[serde(borrow, default)]
@@ -161,9 +169,17 @@ struct Event<'a> {
     #[serde(default)]
     root_turn_id: Option<TurnId>,
     #[serde(default)]
+    turn_attribution: Option<Attribution>,
+    #[serde(default)]
     last_agent_message: Option<String>,
     #[serde(default)]
     error: Option<EventError>,
+}
+
+#[derive(Deserialize)]
+struct Attribution {
+    #[serde(default)]
+    parent_turn_id: Option<TurnId>,
 }
 
 #[derive(Deserialize)]
@@ -181,13 +197,17 @@ struct UsageRecord {
 #[derive(Deserialize)]
 struct Context {
     #[serde(default)]
-    model: Option<String>,
+    model: Option<Arc<str>>,
+    #[serde(default)]
+    effort: Option<Arc<str>>,
 }
 
 #[derive(Deserialize)]
 struct Compacted<'a> {
     #[serde(borrow, default)]
     replacement_history: Option<Vec<&'a serde_json::value::RawValue>>,
+    #[serde(default)]
+    window_number: Option<u64>,
 }
 
 impl Agent {
@@ -204,8 +224,11 @@ impl Agent {
         self.history = source.history;
         self.context_written = source.context_written;
         self.usage = source.usage;
+        self.window = source.window;
         if let (Some(own), Some(theirs)) = (&mut self.identity, source.identity) {
-            own.model = own.model.take().or(theirs.model);
+            if own.model.is_none() {
+                (own.model, own.effort) = (theirs.model, theirs.effort);
+            }
         }
     }
 
@@ -258,11 +281,13 @@ impl Agent {
             path: meta.agent_path.unwrap_or_else(AgentPath::root),
             nickname: meta.agent_nickname,
             cwd: meta.cwd.into_owned(),
+            thread_source: meta.thread_source,
             provider: meta.model_provider,
             base_instructions: meta.base_instructions.and_then(|base| base.text).map(Arc::from),
             base: meta.history_base,
             created: view.at(),
             model: None,
+            effort: None,
         });
         Ok(())
     }
@@ -311,7 +336,8 @@ impl Agent {
         if let "task_started" | "turn_started" = &*event.kind {
             let id = event.turn_id.unwrap_or_else(|| TurnId::from(""));
             let root = event.root_turn_id.unwrap_or_else(|| id.clone());
-            self.turn = Some(Turn::new(id, root, at));
+            let parent = event.turn_attribution.and_then(|attribution| attribution.parent_turn_id);
+            self.turn = Some(Turn::new(id, root, parent, at));
             return Ok(());
         }
         let Some(turn) = self.turn.take() else {
@@ -342,11 +368,13 @@ impl Agent {
         self.context_written = true;
         if let (Some(identity), Some(model)) = (&mut self.identity, context.model) {
             identity.model = Some(model);
+            identity.effort = context.effort;
         }
     }
 
     fn apply_compacted(&mut self, line: &Line, view: &View<'_>) -> Result<(), sapwood_protocol::line::LineError> {
         let compacted: Compacted<'_> = view.payload()?;
+        self.window = compacted.window_number.unwrap_or(self.window + 1);
         if let Some(items) = compacted.replacement_history {
             self.history.clear();
             for item in items {

@@ -186,7 +186,7 @@ fn spawn(args: SpawnArgs, path: &AgentPath, settings: &Settings) -> Result<Tool,
     if args.message.trim().is_empty() {
         return Err("Empty message can't be sent to an agent".into());
     }
-    if let Some(model) = args.model.filter(|model| *model != settings.model) {
+    if let Some(model) = args.model.filter(|model| **model != *settings.model) {
         let ours = &settings.model;
         return Err(format!("Unknown model `{model}` for spawn_agent. Available models: {ours}"));
     }

@@ -10,6 +10,8 @@ pub struct Turn {
     pub id: TurnId,
     /// The root turn that caused it; itself for a turn of the root.
     pub root: TurnId,
+    /// The turn of another agent that caused it.
+    pub parent: Option<TurnId>,
     /// When it began.
     pub started: Millis,
     /// How far the model's newest answer has come.
@@ -103,9 +105,9 @@ pub const MAX_EMPTY: u8 = 2;
 
 impl Turn {
     /// A turn that has just begun.
-    pub fn new(id: TurnId, root: TurnId, started: Millis) -> Self {
+    pub fn new(id: TurnId, root: TurnId, parent: Option<TurnId>, started: Millis) -> Self {
         let (response, usage) = (Response::Wanted, Usage::default());
-        Self { id, root, started, response, calls: Vec::new(), last_message: None, usage, empty: 0 }
+        Self { id, root, parent, started, response, calls: Vec::new(), last_message: None, usage, empty: 0 }
     }
 
     /// What it needs next.
@@ -184,7 +186,7 @@ mod tests {
     use super::*;
 
     fn turn() -> Turn {
-        Turn::new(TurnId::from("t"), TurnId::from("t"), Millis(0))
+        Turn::new(TurnId::from("t"), TurnId::from("t"), None, Millis(0))
     }
 
     fn call(id: &str, state: CallState) -> Call {

@@ -12,7 +12,7 @@ pub struct Volatile {
     /// The model call that is under way.
     pub sampling: Option<u64>,
     /// Failed tries of the request that is under way.
-    pub failures: u32,
+    pub failures: Failures,
     /// The request is tried again then.
     pub retry_at: Option<Millis>,
     /// Calls that a worker or the tree is busy with, and the effect that started it.
@@ -25,6 +25,22 @@ pub struct Volatile {
     pub recovering: bool,
     /// How far the closing of what process death left open has come.
     pub closing: Closing,
+}
+
+/// Failed tries of one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// The provider did not begin to answer.
+    pub request: u32,
+    /// The answer broke off.
+    pub stream: u32,
+}
+
+impl Failures {
+    /// All of them.
+    pub fn all(self) -> u32 {
+        self.request + self.stream
+    }
 }
 
 /// While a tree is loaded, open turns are closed and nothing is run.

@@ -124,7 +124,7 @@ impl Workers for Replay {
             answers.pop_front().unwrap_or_else(|| panic!("{path} asks more often than it did in the recording"))
         };
         let items = answer.items.iter().map(|item| item.to_string().into()).collect();
-        let response = Response { id: answer.id, items, usage: answer.usage };
+        let response = Response::new(answer.id, items, answer.usage);
         self.post(answer.took, Input::Sampled { effect, result: Ok(response) });
     }
 

@@ -31,7 +31,7 @@ use bytes::Bytes;
 use sapwood_protocol::Usage;
 use serde_json::{Value, json};
 
-use crate::port::{BoxFuture, DeltaSink, Model, ModelError, Request, Response};
+use crate::port::{BoxFuture, DeltaSink, Model, ModelError, Refusal, Request, Response};
 use crate::produce::Produced;
 use crate::request::{RequestView, ViewError};
 use command::Job;
@@ -68,18 +68,22 @@ impl Rehearsal {
     pub fn answer(&self, body: &[u8]) -> Result<Response, ViewError> {
         let (id, items) = respond(body)?;
         let items: Vec<Bytes> = items.into_iter().map(|item| item.bytes).collect();
-        Ok(Response { id, items, usage: Usage::default() })
+        Ok(Response::new(id, items, Usage::default()))
     }
 }
 
 impl Model for Rehearsal {
     fn sample(&self, request: Request, sink: Arc<dyn DeltaSink>) -> BoxFuture<'static, Result<Response, ModelError>> {
         Box::pin(async move {
-            let refused = |error: ViewError| ModelError::Refused { status: 400, message: error.to_string() };
+            let refused = |error: ViewError| ModelError::Refused {
+                status: 400,
+                reason: Refusal::BadRequest,
+                message: error.to_string(),
+            };
             let (id, produced) = respond(&request.body.concat()).map_err(refused)?;
             produced.iter().for_each(|item| item.announce(&*sink));
             let items = produced.into_iter().map(|item| item.bytes).collect();
-            Ok(Response { id, items, usage: Usage::default() })
+            Ok(Response::new(id, items, Usage::default()))
         })
     }
 }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::reply::{Act, Outcome};
 use super::rule::Script;
-use crate::port::{BoxFuture, DeltaSink, Model, ModelError, Request, Response};
+use crate::port::{BoxFuture, DeltaSink, Model, ModelError, Refusal, Request, Response};
 use crate::request::RequestView;
 
 /// A model that answers from a script.
@@ -37,11 +37,15 @@ impl Scripted {
     async fn answer(self, request: Request, sink: Arc<dyn DeltaSink>) -> Result<Response, ModelError> {
         let reply = {
             let body = request.body.concat();
-            let view = RequestView::parse(&body)
-                .map_err(|error| ModelError::Refused { status: 400, message: error.to_string() })?;
+            let view = RequestView::parse(&body).map_err(|error| ModelError::Refused {
+                status: 400,
+                reason: Refusal::BadRequest,
+                message: error.to_string(),
+            })?;
             if let Some(log) = &self.log {
                 append(log, &request, &view).map_err(|error| ModelError::Refused {
                     status: 0,
+                    reason: Refusal::Other,
                     message: format!("the log of requests cannot be written: {error}"),
                 })?;
             }

@@ -1,15 +1,15 @@
 //! What a rule answers: a pure function of the request.
 
-use sapwood_protocol::Usage;
+use sapwood_protocol::{Millis, Usage};
 use serde_json::Value;
 
-use super::rule::{Script, Step, TextStep, UsageStep, requests};
-use crate::port::{ModelError, Request, Response};
+use super::rule::{FailStep, Script, Step, TextStep, UsageStep, requests};
+use crate::port::{ModelError, Refusal, Request, Response};
 use crate::produce::Produced;
 use crate::request::{Entry, RequestView};
 
 /// An answer, before any time has passed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     /// The id of the response.
     pub id: String,
@@ -20,7 +20,7 @@ pub struct Reply {
 }
 
 /// Something that happens while a response comes in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Act {
     /// An item comes in.
     Item(Produced),
@@ -33,7 +33,7 @@ pub enum Act {
 }
 
 /// What a reply comes to, once its time has passed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// A response.
     Response(Response),
@@ -55,7 +55,7 @@ impl Reply {
                 Act::Hang => return Outcome::Hang,
             }
         }
-        Outcome::Response(Response { id: self.id.clone(), items, usage: self.usage })
+        Outcome::Response(Response::new(self.id.as_str(), items, self.usage))
     }
 
     /// All delays together, in milliseconds.
@@ -65,7 +65,7 @@ impl Reply {
     }
 
     fn refused(message: String) -> Self {
-        let error = ModelError::Refused { status: 400, message };
+        let error = ModelError::Refused { status: 400, reason: Refusal::BadRequest, message };
         Self { id: "resp_refused".to_owned(), acts: vec![Act::Fail(error)], usage: Usage::default() }
     }
 }
@@ -146,7 +146,7 @@ fn perform(steps: &[Step], template: &Template<'_>) -> Reply {
             Step::DelayMs(ms) => acts.push(Act::Delay(*ms)),
             Step::Usage(said) => usage = said.usage(),
             Step::Fail(fail) => {
-                acts.push(Act::Fail(failure(fail.status, template.fill(&fail.message), fail.retry_after_ms)));
+                acts.push(Act::Fail(failure(fail, template.fill(&fail.message))));
                 break;
             }
             Step::Cut(cut) => {
@@ -168,10 +168,18 @@ fn perform(steps: &[Step], template: &Template<'_>) -> Reply {
 }
 
 /// The statuses at which another try can succeed are those at which HTTP clients commonly try again.
-fn failure(status: u16, message: String, retry_after_ms: Option<u64>) -> ModelError {
-    match status {
-        0 | 408 | 429 | 500..=599 => ModelError::Unavailable { status, message, retry_after_ms },
-        _ => ModelError::Refused { status, message },
+fn failure(fail: &FailStep, message: String) -> ModelError {
+    let FailStep { status, retry_after_ms, usage_limit_until_ms: until, .. } = *fail;
+    let reason = match status {
+        400 | 422 => Refusal::BadRequest,
+        401 | 403 => Refusal::Unauthorized,
+        404 => Refusal::ModelNotFound,
+        _ => Refusal::Other,
+    };
+    match (status, until) {
+        (_, Some(until)) => ModelError::UsageLimited { message, until: Some(Millis(until)) },
+        (0 | 408 | 429 | 500..=599, None) => ModelError::Unavailable { status, message, retry_after_ms },
+        _ => ModelError::Refused { status, reason, message },
     }
 }
 

@@ -158,6 +158,9 @@ pub struct FailStep {
     /// How long it asks to wait.
     #[serde(default)]
     pub retry_after_ms: Option<u64>,
+    /// The account has used up what it may use, until then, in milliseconds since 1970.
+    #[serde(default)]
+    pub usage_limit_until_ms: Option<u64>,
 }
 
 /// A broken stream.

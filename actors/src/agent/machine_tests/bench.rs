@@ -136,7 +136,7 @@ impl Bench {
     pub fn answer(&mut self, items: &[Value]) -> Did {
         let items = items.iter().map(|item| Bytes::from(item.to_string())).collect();
         let usage = Usage { input_tokens: 10, output_tokens: 5, total_tokens: 15, ..Usage::default() };
-        self.sampled(Ok(Response { id: "resp".into(), items, usage }))
+        self.sampled(Ok(Response::new("resp", items, usage)))
     }
 
     /// The request that is under way ends.

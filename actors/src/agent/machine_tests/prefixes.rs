@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use sapwood_model::ModelError;
+use sapwood_model::{ModelError, Refusal};
 use sapwood_protocol::Line;
 use sapwood_protocol::item::MailKind;
 use sapwood_protocol::own::Own;
@@ -73,7 +73,7 @@ fn life() -> Bench {
     bench.does(Input::Granted);
     bench.sampled(Err(ModelError::Cut { why: "gone".into() }));
     bench.does(Input::Due(Timer::Retry));
-    bench.sampled(Err(ModelError::Refused { status: 400, message: "no".into() }));
+    bench.sampled(Err(ModelError::Refused { status: 400, reason: Refusal::BadRequest, message: "no".into() }));
     let n = bench.machine.agent().last_turn.as_ref().unwrap().n;
     bench.does(Input::Reported { n, accepted: true });
     bench.say("u4", "last");

@@ -70,9 +70,13 @@ fn the_next_turn_waits_until_the_report_of_the_last_is_accepted() {
 #[test]
 fn what_is_reported_of_each_end() {
     let mut failed = working_child();
-    let refused = sapwood_model::ModelError::Refused { status: 400, message: "no".into() };
+    let refused = sapwood_model::ModelError::Refused {
+        status: 400,
+        reason: sapwood_model::Refusal::BadRequest,
+        message: "no".into(),
+    };
     failed.sampled(Err(refused));
-    let text = "Agent errored: the provider refused the request: no\nIt can be given another task.";
+    let text = "Agent errored: no\nIt can be given another task.";
     assert_eq!((reported(&failed).1, reported(&failed).2.as_str()), (Outcome::Failed, text));
 
     let interrupted = |by| {

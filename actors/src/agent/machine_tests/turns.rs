@@ -1,6 +1,6 @@
 //! How turns begin, go on and end.
 
-use sapwood_model::{ModelError, Response};
+use sapwood_model::{ModelError, Refusal, Response};
 use sapwood_protocol::Usage;
 use sapwood_protocol::item::MailKind;
 use sapwood_protocol::own::{Accepted, InputLane};
@@ -109,10 +109,10 @@ fn words_between_empty_answers_begin_the_count_again() {
 fn a_refused_request_fails_the_turn() {
     let mut bench = Bench::root();
     bench.turn();
-    let refused = ModelError::Refused { status: 400, message: "no".into() };
+    let refused = ModelError::Refused { status: 400, reason: Refusal::BadRequest, message: "no".into() };
     assert_eq!(bench.sampled(Err(refused)), did(&["task_complete!error"], &["giveBack", "ended(Failed)"]));
     let last = bench.machine.agent().last_turn.clone().unwrap();
-    assert_eq!(last.message.as_deref(), Some("the provider refused the request: no"));
+    assert_eq!(last.message.as_deref(), Some("no"));
     bench.say("u2", "again");
     assert_eq!(bench.does(Input::Granted).effects, ["sample#1"], "the next turn starts as if nothing had been");
 }
@@ -124,7 +124,7 @@ fn a_request_that_may_succeed_is_tried_again() {
     bench.turn();
     let cut = || Err(ModelError::Cut { why: "gone".into() });
     let asked = bench.machine.agent().history.prompt();
-    for attempt in 1..=bench.settings.retries {
+    for attempt in 1..=bench.settings.retries.stream {
         let did_now = bench.sampled(cut());
         assert_eq!(did_now.batches, [""; 0]);
         let [Effect::Timer { timer: Timer::Retry, at }, ..] = bench.effects.as_slice() else { panic!("{did_now:?}") };
@@ -153,8 +153,7 @@ fn an_answer_to_a_request_that_is_not_under_way_is_dropped() {
     let mut bench = Bench::root();
     bench.turn();
     let effect = bench.machine.volatile().sampling.unwrap();
-    let response =
-        Response { id: "late".into(), items: vec![text("late").to_string().into()], usage: Usage::default() };
+    let response = Response::new("late", vec![text("late").to_string().into()], Usage::default());
     let late = Input::Sampled { effect: effect ^ 1, result: Ok(response) };
     assert_eq!(bench.does(late), did(&[], &[]));
     assert_eq!(bench.machine.volatile().sampling, Some(effect));
