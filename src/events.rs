@@ -65,6 +65,8 @@ impl Events {
             Event::TurnEnded { outcome, message, .. } => self.turn_ended(*outcome, message.as_deref(), out),
             Event::Warning(text) => self.error(out, text),
             Event::Retrying { message, .. } => self.error(out, message),
+            Event::Paused { message, .. } => self.error(out, message),
+            Event::Waiting { .. } | Event::Sent => {}
         }
     }
 

@@ -46,6 +46,12 @@ fn tell(at: Millis, event: &Event) -> Option<String> {
             let wait = next.since(at).0 as f64 / 1000.0;
             format!("tries again in {wait:.1}s: {}", one_line(message, CUT))
         }
+        Event::Waiting { why, .. } => format!("waits for the provider: {}", one_line(why, CUT)),
+        Event::Sent => return None,
+        Event::Paused { message, by_itself, .. } => {
+            let how = if *by_itself { "pauses" } else { "pauses until it is asked to go on" };
+            format!("{how}: {}", one_line(message, 2 * CUT))
+        }
         Event::TurnEnded { outcome, message, usage, .. } => {
             let tokens = thousands(usage.total_tokens);
             let why = message.as_deref().map(|message| one_line(message, CUT)).unwrap_or_default();

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use sapwood_mailbox::{Caps, Mailbox, Permit};
+use sapwood_model::HistoryInitialization;
 use sapwood_protocol::ids::InputId;
-use sapwood_protocol::own::Outcome;
+use sapwood_protocol::own::{Outcome, Paused};
 use sapwood_protocol::{AgentPath, Line, Millis, ThreadId, TurnId, Usage};
 use sapwood_rollout::{Journal, Log, OpenError};
 use serde::{Serialize, Serializer};
@@ -48,6 +49,8 @@ pub struct Seat {
     pub nickname: Option<String>,
     /// Its working directory.
     pub cwd: String,
+    /// How this process came to know it.
+    pub history: HistoryInitialization,
     /// Its mailbox.
     pub mailbox: Arc<Mailbox<Message>>,
     /// What is shown of it.
@@ -149,14 +152,45 @@ pub struct SeatView {
     pub last_message: Option<String>,
     /// How its last turn ended.
     pub outcome: Option<Outcome>,
+    /// What kind of error ended it, in Codex's words (`codex_error_info`).
+    pub error: Option<Box<str>>,
+    /// The open turn pauses: the account has used up what it may use for now.
+    pub paused: Option<Paused>,
+    /// Its request waits for the provider's limits.
+    pub queued: Option<Queued>,
     /// A pending input wants a turn.
     pub wakes: bool,
     /// Nothing is open and nothing is to be done.
     pub(crate) quiet: bool,
     /// Inputs that want a turn and were not applied yet.
     pub(crate) unseen: BTreeSet<InputId>,
-    /// Counted by the tree as active.
-    pub(crate) counted: bool,
+    /// It does nothing but wait for mail.
+    pub(crate) awaits_mail: bool,
+    /// How the tree counts it.
+    pub(crate) counted: Counted,
+}
+
+/// What a request waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// For a person.
+    pub why: String,
+    /// Not before.
+    pub until: Option<Millis>,
+}
+
+/// How an agent counts in its tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// It has nothing to do.
+    #[default]
+    AtRest,
+    /// Something is open or to be done.
+    Active,
+    /// Its turn is open, and waits for the mail of others.
+    Waiting,
+    /// Its turn pauses until somebody asks.
+    Paused,
 }
 
 /// The state of an agent in the words that models and clients know (`multi-agent.md` 8.1).
@@ -223,17 +257,31 @@ impl SeatView {
             died: agent.died().then(|| last.map(|turn| turn.id.clone())).flatten(),
             last_message: last.and_then(|turn| turn.message.clone()),
             outcome: last.map(|turn| turn.outcome),
+            error: last.and_then(|turn| turn.error.clone()),
+            paused: agent.turn.as_ref().and_then(|turn| turn.paused.clone()),
+            queued: None,
             wakes: agent.inbox.wakes(),
             quiet: true,
             unseen: BTreeSet::new(),
-            counted: false,
+            awaits_mail: false,
+            counted: Counted::AtRest,
+        }
+    }
+
+    /// How the tree is to count it.
+    pub(crate) fn counts(&self) -> Counted {
+        match (&self.paused, !self.quiet || !self.unseen.is_empty()) {
+            (_, true) if self.awaits_mail && self.unseen.is_empty() => Counted::Waiting,
+            (_, true) => Counted::Active,
+            (Some(_), false) => Counted::Paused,
+            (None, false) => Counted::AtRest,
         }
     }
 }
 
 impl Seat {
     /// A seat for the agent that a rollout describes.
-    pub fn new(agent: &Agent) -> Self {
+    pub fn new(agent: &Agent, history: HistoryInitialization) -> Self {
         let identity = agent.identity();
         let gate = Gate {
             marks: Marks::of(agent.inbox.marks()),
@@ -248,6 +296,7 @@ impl Seat {
             parent: identity.parent,
             nickname: identity.nickname.clone(),
             cwd: identity.cwd.clone(),
+            history,
             mailbox: Arc::new(Mailbox::new(Caps::default())),
             feed: Feed::default(),
             gate: Mutex::new(gate),

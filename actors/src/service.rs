@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sapwood_model::HistoryInitialization;
 use sapwood_protocol::ids::InputId;
 use sapwood_protocol::own::{Accepted, Body, InputLane};
 use sapwood_protocol::{AgentPath, Ids, SessionId, ThreadId};
@@ -218,7 +219,7 @@ pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
             return Err(ServiceError::NotARoot { thread, path, session });
         }
         found.extend(agent.spawned.keys().copied());
-        let seat = tree.seat_of(&agent).map_err(ServiceError::Tree)?;
+        let seat = tree.seat_of(&agent, HistoryInitialization::ColdResume).map_err(ServiceError::Tree)?;
         if thread == root {
             // The lease of the tree, before anything is written anywhere.
             seat.occupy(&*tree.journal)?;

@@ -97,7 +97,8 @@ impl<W: Workers, S: Slots> Shell<W, S> {
         let log = seat.occupy(&*tree.journal)?;
         let epoch = log.fence();
         let agent = fold::fold(&*tree.journal, seat.thread, &log.read()?)?;
-        let mut machine = Machine::sharing(agent, Arc::clone(&tree.settings), Arc::clone(&tree.frames));
+        let machine = Machine::sharing(agent, Arc::clone(&tree.settings), Arc::clone(&tree.frames));
+        let mut machine = machine.with_history(seat.history);
         if granted {
             machine.granted_at_start();
         }
@@ -246,7 +247,10 @@ impl<W: Workers, S: Slots> Shell<W, S> {
         let mut view = self.seat.view.lock();
         let fresh = SeatView::of(agent);
         let (unseen, counted) = (std::mem::take(&mut view.unseen), view.counted);
-        *view = SeatView { unseen, counted, quiet: self.quiet(), progress: self.tree.clock.now(), ..fresh };
+        let queued = view.queued.take().filter(|_| self.machine.volatile().sampling.is_some());
+        let (quiet, awaits_mail) = (self.quiet(), self.machine.only_awaits_mail());
+        let progress = self.tree.clock.now();
+        *view = SeatView { unseen, counted, queued, quiet, awaits_mail, progress, ..fresh };
         self.tree.count(&mut view);
         drop(view);
         let mut gate = self.seat.gate.lock();

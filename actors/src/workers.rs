@@ -15,10 +15,10 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::agent::effect::{ExecCall, Input, Timer, ToolEnd, ToolResult};
+use crate::agent::effect::{Event, ExecCall, Input, Timer, ToolEnd, ToolResult};
 use crate::clock::Clock;
 use crate::process::{Cancel, Canceller, Command, Exit, Held, Outcome, Pause, Processes, SandboxMode};
-use crate::seat::{Message, Seat};
+use crate::seat::{Message, Queued, Seat};
 use crate::shell::Workers;
 
 /// Output of one command that a model gets, at most, in bytes: head and tail.
@@ -100,11 +100,29 @@ impl Drop for Answer {
     }
 }
 
-/// Deltas are provisional, and shown by clients that ask for them; nobody does yet.
-struct Deltas;
+/// What is shown of a call that is under way: that it waits. Text is provisional, and shown by clients that ask for it;
+/// nobody does yet.
+struct Deltas {
+    seat: Arc<Seat>,
+    clock: Arc<dyn Clock>,
+}
 
 impl DeltaSink for Deltas {
-    fn delta(&self, _: Delta) {}
+    fn delta(&self, delta: Delta) {
+        match delta {
+            Delta::Queued { why, until } => {
+                self.seat.view.lock().queued = Some(Queued { why: why.clone(), until });
+                self.seat.feed.publish(self.clock.now(), Event::Waiting { why, until });
+            }
+            Delta::Sent => {
+                // Most requests never waited: nothing is said of them.
+                if self.seat.view.lock().queued.take().is_some() {
+                    self.seat.feed.publish(self.clock.now(), Event::Sent);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 impl TokioWorkers {
@@ -143,7 +161,8 @@ impl Workers for TokioWorkers {
         let Some(answer) = Answer::new(&self.seat, Some(lost.clone())) else {
             return self.tell(lost);
         };
-        let call = self.means.model.sample(request, Arc::new(Deltas));
+        let deltas = Deltas { seat: Arc::clone(&self.seat), clock: Arc::clone(&self.means.clock) };
+        let call = self.means.model.sample(request, Arc::new(deltas));
         self.sampling = Some(Owned(self.runtime.spawn(async move {
             let result = call.await;
             answer.send(Input::Sampled { effect, result });

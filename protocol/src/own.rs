@@ -32,6 +32,8 @@ pub enum Own {
     Spawn(Spawn),
     /// A turn waits for mail.
     Waiting(Waiting),
+    /// A turn pauses before it asks the model again.
+    Paused(Paused),
     /// The agent was taken out of service.
     Quarantined(Quarantined),
 }
@@ -204,6 +206,17 @@ pub struct Waiting {
     pub until: Millis,
 }
 
+/// `sapwood.paused`: the account has used up what it may use for now. The turn stays open and costs nothing; the model's
+/// next answer ends the pause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// When the limit ends, where the provider says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Millis>,
+    /// What the provider said, for a person.
+    pub reason: String,
+}
+
 /// `sapwood.quarantined`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantined {
@@ -228,6 +241,7 @@ impl Own {
             Own::ToolStarted(_) => "sapwood.tool_started",
             Own::Spawn(_) => "sapwood.spawn",
             Own::Waiting(_) => "sapwood.waiting",
+            Own::Paused(_) => "sapwood.paused",
             Own::Quarantined(_) => "sapwood.quarantined",
         }
     }
@@ -246,6 +260,7 @@ impl Own {
             "sapwood.tool_started" => Own::ToolStarted(view.payload()?),
             "sapwood.spawn" => Own::Spawn(view.payload()?),
             "sapwood.waiting" => Own::Waiting(view.payload()?),
+            "sapwood.paused" => Own::Paused(view.payload()?),
             "sapwood.quarantined" => Own::Quarantined(view.payload()?),
             _ => return Ok(None),
         }))
@@ -288,6 +303,7 @@ mod tests {
             Own::ToolStarted(ToolStarted { call: call.clone(), group: Some(ProcessGroup { id: 7, start: 9 }) }),
             Own::Spawn(Spawn { child: thread, call: call.clone(), path }),
             Own::Waiting(Waiting { call, until: Millis(5) }),
+            Own::Paused(Paused { until: Some(Millis(7)), reason: "used up".into() }),
             Own::Quarantined(Quarantined { reason: "panic".into() }),
         ];
         for own in all {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sapwood_model::HistoryInitialization;
 use sapwood_actors::fold;
 use sapwood_protocol::{AgentPath, Ids, Millis, ThreadId, TurnId};
 use sapwood_rollout::{Journal, MemoryJournal};
@@ -38,7 +39,7 @@ pub fn asleep(scale: Scale) -> Vec<Row> {
             if let Some(turn) = &mut agent.last_turn {
                 turn.id = TurnId::from(identity.thread.to_string());
             }
-            seats.push(team.tree.seat_of(&agent).expect("a free name"));
+            seats.push(team.tree.seat_of(&agent, HistoryInitialization::New).expect("a free name"));
         }
         let grown = anonymous() - before;
         assert_eq!(seats.len(), count);

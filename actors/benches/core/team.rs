@@ -79,7 +79,7 @@ impl Team {
 
     /// Returns when every agent is at rest.
     pub async fn at_rest(&self) {
-        self.tree.active().wait_for(|active| *active == 0).await.expect("the tree is here");
+        self.tree.activity().wait_for(|activity| activity.rests()).await.expect("the tree is here");
     }
 
     /// Ends the tree.

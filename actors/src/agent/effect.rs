@@ -31,6 +31,8 @@ pub enum Input {
     },
     /// The slot it asked for.
     Granted,
+    /// Somebody asks a paused turn to go on.
+    GoOn,
     /// A timer is due.
     Due(Timer),
     /// A model call ended.
@@ -222,6 +224,8 @@ pub enum Timer {
     Wait(CallId),
     /// The next try of a report.
     Report,
+    /// The end of a usage limit.
+    Pause,
 }
 
 /// A shell command as the model asked for it.
@@ -337,6 +341,26 @@ pub enum Event {
         message: String,
         /// When.
         at: Millis,
+    },
+    /// A request waits for the provider's limits, and goes out then at the earliest.
+    Waiting {
+        /// What it waits for.
+        why: String,
+        /// Not before.
+        until: Option<Millis>,
+    },
+    /// A request that waited is on its way.
+    Sent,
+    /// A turn pauses until a usage limit ends, or somebody asks.
+    Paused {
+        /// The turn.
+        turn: TurnId,
+        /// What the provider said.
+        message: String,
+        /// When the limit ends, where that is known.
+        until: Option<Millis>,
+        /// It goes on by itself then.
+        by_itself: bool,
     },
     /// A turn ended.
     TurnEnded {

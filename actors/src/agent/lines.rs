@@ -1,10 +1,12 @@
 //! The lines of a batch: what an agent writes, in Codex's shapes and order.
 
-use sapwood_model::Response;
+use std::sync::Arc;
+
+use sapwood_model::{ModelError, Response};
 use sapwood_protocol::item::{Item, ItemView, message_text};
 use sapwood_protocol::line::{Cause, EarlyOutput, Mark};
 use sapwood_protocol::own::{Accepted, InputLane, Own, Sender, TurnOrigin};
-use sapwood_protocol::{AgentPath, CallId, Ids, Line, Millis, SessionId, ThreadId, TurnId, Usage};
+use sapwood_protocol::{AgentPath, CallId, Ids, Line, Millis, RateLimits, SessionId, ThreadId, TurnId, Usage};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -14,9 +16,6 @@ use super::machine::Asked;
 use super::settings::{SandboxMode, Settings};
 use super::state::{Agent, Identity};
 use super::turn::{Call, Turn};
-
-/// The window that turn lines name: Codex's fallback for a model that its catalogue does not know.
-const CONTEXT_WINDOW: u64 = 258_400;
 
 /// Collects the lines of one batch and numbers them.
 pub struct Batch {
@@ -77,7 +76,13 @@ impl Batch {
     }
 
     /// Adds the line that opens a turn.
-    pub fn task_started(&mut self, turn: &TurnOrigin, cause: Option<(&TurnOrigin, &AgentPath)>, mark: Option<&Mark>) {
+    pub fn task_started(
+        &mut self,
+        turn: &TurnOrigin,
+        cause: Option<(&TurnOrigin, &AgentPath)>,
+        mark: Option<&Mark>,
+        settings: &Settings,
+    ) {
         let TurnOrigin { turn: id, root_turn: root } = turn;
         let attribution = json!({
             "turn_id": id, "turn_trigger": null,
@@ -87,7 +92,7 @@ impl Batch {
         });
         let payload = json!({
             "type": "task_started", "turn_attribution": attribution, "turn_id": id, "root_turn_id": root,
-            "started_at": self.now.secs(), "model_context_window": CONTEXT_WINDOW, "collaboration_mode_kind": "default",
+            "started_at": self.now.secs(), "model_context_window": settings.context_window, "collaboration_mode_kind": "default",
         });
         self.codex("event_msg", &payload, mark);
     }
@@ -163,26 +168,26 @@ impl Batch {
     }
 
     /// Adds the running total of tokens.
-    pub fn token_count(&mut self, total: Usage, last: Usage) {
+    pub fn token_count(&mut self, total: Usage, last: Usage, limits: Option<Arc<RateLimits>>, settings: &Settings) {
         let payload = json!({
             "type": "token_count",
             "info": {"total_token_usage": total, "last_token_usage": last, "last_usage_includes_reasoning": false,
-                "model_context_window": CONTEXT_WINDOW},
-            "rate_limits": null,
+                "model_context_window": settings.context_window},
+            "rate_limits": limits,
         });
         self.codex("event_msg", &payload, None);
     }
 
     /// Adds the line that ends a turn by itself, well or with an error.
-    pub fn task_complete(&mut self, turn: &Turn, error: Option<&str>) {
+    pub fn task_complete(&mut self, turn: &Turn, error: Option<&ModelError>) {
         let mut payload = json!({
             "type": "task_complete", "root_turn_id": turn.root, "turn_id": turn.id,
             "last_agent_message": turn.last_message, "started_at": turn.started.secs(),
             "completed_at": self.now.secs(), "duration_ms": self.now.since(turn.started),
         });
-        if let Some(message) = error {
+        if let Some(error) = error {
             payload["last_agent_message"] = Value::Null;
-            payload["error"] = json!({"message": message, "codex_error_info": "other"});
+            payload["error"] = json!({"message": error.to_string(), "codex_error_info": error.codex_error_info()});
         }
         self.codex("event_msg", &payload, None);
     }

@@ -9,15 +9,15 @@ use std::sync::{Arc, OnceLock};
 use sapwood_model::{HistoryInitialization, ModelError, Origin, Request, Response};
 use sapwood_protocol::item::{Item, ItemView, MailKind, Role, message_text};
 use sapwood_protocol::line::{Cause, Mark};
-use sapwood_protocol::own::{Begun, Body, How, Outcome, Own, Settled, TurnOrigin};
-use sapwood_protocol::{Line, Usage};
+use sapwood_protocol::own::{Begun, Body, How, Outcome, Own, Paused, Settled, TurnOrigin};
+use sapwood_protocol::{Line, Millis, RateLimits, Usage};
 use serde_json::json;
 
 use super::effect::{Ctx, Decision, Effect, Event, Input, Interrupter, Shown, Timer, Want};
 use super::inbox::{MAX_BEGUN, Pending};
 use super::lines::{self, Batch};
 use super::prompt::{self, Frame, Frames};
-use super::settings::Settings;
+use super::settings::{OnUsageLimit, Settings};
 use super::state::Agent;
 use super::turn::{Phase, Response as Answer, Turn};
 use super::volatile::{Closing, Failures, ReportState, Slot, Volatile};
@@ -87,10 +87,26 @@ impl Machine {
     pub fn may_sleep(&self) -> bool {
         let agent = &self.agent;
         let due = agent.last_turn.as_ref().filter(|turn| turn.is_reported() && agent.identity().parent.is_some());
+        if self.paused().is_some() {
+            return self.volatile.slot == Slot::None && !self.volatile.resumed && !self.volatile.pause_timed;
+        }
         agent.turn.is_none()
             && self.volatile.slot == Slot::None
             && !agent.inbox.wakes()
             && due.is_none_or(|turn| self.volatile.report == ReportState::Accepted(turn.n))
+    }
+
+    /// The pause of the open turn.
+    pub fn paused(&self) -> Option<&Paused> {
+        self.agent.turn.as_ref()?.paused.as_ref()
+    }
+
+    /// True if it does nothing but wait for mail.
+    pub fn only_awaits_mail(&self) -> bool {
+        self.volatile.slot == Slot::None
+            && !self.agent.inbox.has_mail()
+            && !self.agent.inbox.has_user_text()
+            && self.agent.turn.as_ref().is_some_and(Turn::awaits_mail)
     }
 
     /// Starts with a slot in hand: the incarnation was started for a turn.
@@ -165,6 +181,7 @@ impl<'a> Step<'a, '_> {
             Input::Loaded => self.volatile.closing = Closing::Loading,
             Input::Recovered { culprit } => self.recover(culprit),
             Input::Granted => self.volatile.slot = Slot::Held,
+            Input::GoOn | Input::Due(Timer::Pause) => self.volatile.resumed = true,
             Input::Due(Timer::Retry) => self.volatile.retry_at = None,
             Input::Due(Timer::Report) => self.volatile.report = ReportState::Unsent,
             Input::Due(Timer::Wait(call)) => {
@@ -201,6 +218,11 @@ impl<'a> Step<'a, '_> {
         };
         if self.volatile.closing != Closing::No {
             return self.close_dead(turn);
+        }
+        if let Some(paused) = &turn.paused
+            && !self.goes_on(paused)
+        {
+            return;
         }
         match turn.phase() {
             Phase::Ask => self.ask(turn),
@@ -268,7 +290,7 @@ impl<'a> Step<'a, '_> {
         let turn = TurnOrigin { turn, root_turn };
         let silent = pending.iter().filter(|p| p.accepted.body.is_none()).map(|p| p.accepted.id.clone()).collect();
         let mark = Mark { consumes: silent, ..Mark::default() };
-        self.batch.task_started(&turn, cause, (!mark.consumes.is_empty()).then_some(&mark));
+        self.batch.task_started(&turn, cause, (!mark.consumes.is_empty()).then_some(&mark), self.settings);
         if !self.agent.context_written {
             self.first_context();
         }
@@ -339,15 +361,41 @@ impl<'a> Step<'a, '_> {
         self.notify(Event::ItemCompleted { turn: turn.turn.clone(), item });
     }
 
+    /// True if a pause is over: somebody asked, or said something, or its time came. Else it costs nothing.
+    fn goes_on(&mut self, paused: &Paused) -> bool {
+        let until = paused.until.filter(|_| self.settings.on_usage_limit == OnUsageLimit::Wait);
+        self.volatile.resumed |= self.agent.inbox.has_user_text() || until.is_some_and(|until| until <= self.ctx.now);
+        if self.volatile.resumed {
+            return true;
+        }
+        self.give_back();
+        if let Some(at) = until.filter(|_| !self.volatile.pause_timed) {
+            self.volatile.pause_timed = true;
+            self.effects.push(Effect::Timer { timer: Timer::Pause, at });
+        }
+        false
+    }
+
+    /// The account has used up what it may use: the turn stays open, and asks again when the limit has ended.
+    fn pause_turn(&mut self, turn: &Turn, reason: String, until: Option<Millis>) {
+        (self.volatile.resumed, self.volatile.pause_timed) = (false, false);
+        self.volatile.failures = Failures::default();
+        self.give_back();
+        self.batch.own(&Own::Paused(Paused { until, reason: reason.clone() }));
+        let by_itself = until.is_some() && self.settings.on_usage_limit == OnUsageLimit::Wait;
+        self.notify(Event::Paused { turn: turn.id.clone(), message: reason, until, by_itself });
+    }
+
     /// Asks the model, after it was told what is pending.
     fn ask(&mut self, turn: &Turn) {
         if self.volatile.sampling.is_some() || self.volatile.retry_at.is_some() || !self.slot(Want::Resume) {
             return;
         }
-        if turn.response.is_closed() {
-            self.batch.token_count(self.agent.usage, turn.usage);
+        // A request that is tried again, and one after a pause, is the same request.
+        let again = self.volatile.failures.all() > 0 || turn.paused.is_some();
+        if turn.response.is_closed() && !again {
+            self.batch.token_count(self.agent.usage, turn.usage, self.limits(), self.settings);
         }
-        // A request that is tried again is the same request.
         if self.volatile.failures.all() == 0 && (self.agent.inbox.has_mail() || self.agent.inbox.has_user_text()) {
             return self.take_inputs(&turn.origin(), true);
         }
@@ -382,6 +430,10 @@ impl<'a> Step<'a, '_> {
         match result {
             Ok(response) => {
                 self.volatile.failures = Failures::default();
+                self.volatile.resumed = false;
+                if let Some(limits) = &response.limits {
+                    self.volatile.limits = Some(Arc::new((**limits).clone()));
+                }
                 self.batch.response(self.agent.identity(), turn, self.agent, &response);
                 for json in &response.items {
                     if let Some(item) = shown(json) {
@@ -399,9 +451,10 @@ impl<'a> Step<'a, '_> {
                 self.effects.push(Effect::Timer { timer: Timer::Retry, at });
                 self.notify(Event::Retrying { message: error.to_string(), at });
             }
+            Err(ModelError::UsageLimited { message, until }) => self.pause_turn(turn, message, until),
             Err(error) => {
                 let message = error.to_string();
-                self.batch.task_complete(turn, Some(&message));
+                self.batch.task_complete(turn, Some(&error));
                 self.end(turn, Outcome::Failed, Some(message));
             }
         }
@@ -430,8 +483,12 @@ impl<'a> Step<'a, '_> {
         (pause + jitter).max(asked)
     }
 
+    fn limits(&self) -> Option<Arc<RateLimits>> {
+        self.volatile.limits.clone()
+    }
+
     fn complete(&mut self, turn: &Turn) {
-        self.batch.token_count(self.agent.usage, turn.usage);
+        self.batch.token_count(self.agent.usage, turn.usage, self.limits(), self.settings);
         self.batch.task_complete(turn, None);
         self.end(turn, Outcome::Completed, turn.last_message.clone());
     }

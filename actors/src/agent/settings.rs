@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use sapwood_protocol::Millis;
 
+/// The context window of a model that no catalogue knows: Codex's fallback, less the twentieth that it keeps free.
+pub const CONTEXT_WINDOW: u64 = 258_400;
+
 /// The settings of a tree.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -25,6 +28,8 @@ pub struct Settings {
     pub output_schema: Option<String>,
     /// What root threads that are made are for (`thread_source`).
     pub thread_source: Option<Arc<str>>,
+    /// Tokens that the model can see at once.
+    pub context_window: u64,
     /// What a model is told about its work; under 4 KB.
     pub base_instructions: String,
     /// The text of the project's AGENTS.md files, if there are any.
@@ -151,6 +156,7 @@ impl Default for Settings {
             service_tier: None,
             output_schema: None,
             thread_source: None,
+            context_window: CONTEXT_WINDOW,
             base_instructions: super::prompt::BASE_INSTRUCTIONS.into(),
             agents_md: None,
             sandbox: SandboxMode::ReadOnly,

@@ -101,6 +101,8 @@ pub struct EndedTurn {
     pub cause: Option<Cause>,
     /// Its last message, or what went wrong.
     pub message: Option<String>,
+    /// What kind of error ended it, in Codex's words (`codex_error_info`).
+    pub error: Option<Box<str>>,
     /// When it ended.
     pub at: Millis,
 }
@@ -186,6 +188,17 @@ struct Attribution {
 struct EventError {
     #[serde(default)]
     message: String,
+    #[serde(default)]
+    codex_error_info: Option<serde_json::Value>,
+}
+
+impl EventError {
+    /// The kind of error: a word, or an object whose only key is that word.
+    fn kind(&self) -> Option<Box<str>> {
+        let info = self.codex_error_info.as_ref()?;
+        let word = info.as_str().or_else(|| info.as_object()?.keys().next().map(String::as_str));
+        word.map(Box::from)
+    }
 }
 
 #[derive(Deserialize)]
@@ -345,6 +358,7 @@ impl Agent {
         };
         let (id, root) = (event.turn_id.unwrap_or(turn.id), event.root_turn_id.unwrap_or(turn.root));
         let cause = view.mark().cause;
+        let error = event.error.as_ref().and_then(EventError::kind);
         let (outcome, message) = match (&*event.kind, event.error) {
             ("turn_aborted", _) if cause == Some(Cause::ProcessDeath) => (Outcome::Lost, None),
             ("turn_aborted", _) => (Outcome::Cancelled, None),
@@ -352,7 +366,7 @@ impl Agent {
             (_, None) => (Outcome::Completed, event.last_agent_message),
         };
         let n = view.ordinal.unwrap_or_default();
-        self.last_turn = Some(EndedTurn { id, root, n, outcome, cause, message, at });
+        self.last_turn = Some(EndedTurn { id, root, n, outcome, cause, message, error, at });
         Ok(())
     }
 
@@ -400,6 +414,11 @@ impl Agent {
                 self.spawned.insert(spawn.child, spawn);
             }
             Own::Waiting(waiting) => self.set_call(&waiting.call, CallState::Waiting { until: waiting.until }),
+            Own::Paused(paused) => {
+                if let Some(turn) = &mut self.turn {
+                    turn.paused = Some(paused);
+                }
+            }
             Own::Quarantined(quarantined) => self.quarantined = Some(quarantined.reason),
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The turn: between `task_started` and the line that ends it, a loop of asking the model and running its calls.
 
-use sapwood_protocol::own::{ProcessGroup, Spawn, TurnOrigin};
+use sapwood_protocol::own::{Paused, ProcessGroup, Spawn, TurnOrigin};
 use sapwood_protocol::{CallId, Millis, TurnId, Usage};
 
 /// The open turn.
@@ -24,6 +24,8 @@ pub struct Turn {
     pub usage: Usage,
     /// Answers without any item, one after the other.
     pub empty: u8,
+    /// Before the model is asked again, the end of a usage limit is awaited.
+    pub paused: Option<Paused>,
 }
 
 /// How far the model's answer has come.
@@ -107,7 +109,7 @@ impl Turn {
     /// A turn that has just begun.
     pub fn new(id: TurnId, root: TurnId, parent: Option<TurnId>, started: Millis) -> Self {
         let (response, usage) = (Response::Wanted, Usage::default());
-        Self { id, root, parent, started, response, calls: Vec::new(), last_message: None, usage, empty: 0 }
+        Self { id, root, parent, started, response, calls: Vec::new(), last_message: None, usage, empty: 0, paused: None }
     }
 
     /// What it needs next.
@@ -128,6 +130,7 @@ impl Turn {
         if self.response.is_closed() {
             self.calls.clear();
         }
+        self.paused = None;
         if self.response != Response::Torn {
             self.response = Response::Torn;
             self.empty = 0;
@@ -136,6 +139,7 @@ impl Turn {
 
     /// The answer is complete.
     pub(super) fn close_response(&mut self) {
+        self.paused = None;
         let empty = self.response != Response::Torn;
         if empty {
             self.calls.clear();
@@ -169,8 +173,13 @@ impl Turn {
         self.calls.iter().find(|call| call.state != CallState::Done)
     }
 
-    /// True while the turn only waits: the first open call is a wait, so nothing behind it has been started.
+    /// True while the turn only waits, so that process death changes nothing: for mail, or for the end of a usage limit.
     pub fn parked(&self) -> bool {
+        self.paused.is_some() || self.awaits_mail()
+    }
+
+    /// True while the first open call is a wait, so that nothing behind it has been started.
+    pub fn awaits_mail(&self) -> bool {
         self.response.is_closed()
             && self.first_open().is_some_and(|call| matches!(call.state, CallState::Waiting { .. }))
     }

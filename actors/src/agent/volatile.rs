@@ -1,11 +1,12 @@
 //! What belongs to one incarnation and starts empty: slot, workers, tries, timers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use sapwood_protocol::{CallId, Millis};
+use sapwood_protocol::{CallId, Millis, RateLimits};
 
 /// The volatile state. Replaced by the shell after each decision.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Volatile {
     /// The slot of this agent's turn.
     pub slot: Slot,
@@ -15,6 +16,12 @@ pub struct Volatile {
     pub failures: Failures,
     /// The request is tried again then.
     pub retry_at: Option<Millis>,
+    /// The pause of the turn is over: somebody asked, or its time came.
+    pub resumed: bool,
+    /// The timer of the pause runs.
+    pub pause_timed: bool,
+    /// What the provider last said of its limits.
+    pub limits: Option<Arc<RateLimits>>,
     /// Calls that a worker or the tree is busy with, and the effect that started it.
     pub busy: BTreeMap<CallId, u64>,
     /// Waits whose timer runs.

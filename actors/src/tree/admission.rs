@@ -1,11 +1,14 @@
 //! Admission: an input is in its receiver's rollout before anybody is told that it was accepted.
 
+use std::num::NonZeroU64;
+
 use sapwood_mailbox::{Lane, Mailbox, Permit, Refused};
 use sapwood_protocol::ids::InputId;
 use sapwood_protocol::own::{Accepted, Body, InputLane, Own};
 use sapwood_rollout::{AppendError, OpenError};
 use sapwood_supervisor::core::Need;
 
+use crate::agent::effect::Input;
 use crate::seat::{Message, Seat};
 
 use super::Tree;
@@ -126,12 +129,24 @@ impl Tree {
         if !parked && !wakes {
             return false;
         }
+        let paused = view.paused.is_some();
         // The wish to work is on its way: the tree does not rest before the agent has seen it.
         view.quiet = false;
         self.count(&mut view);
         drop(view);
+        if paused {
+            self.end_pause(seat);
+        }
         self.wake(seat.thread, if parked { Need::NoSlot } else { Need::NewTurn });
         true
+    }
+
+    /// Tells a turn that pauses to ask the model again.
+    fn end_pause(&self, seat: &Seat) {
+        const KEY: NonZeroU64 = NonZeroU64::MIN;
+        if let Err(refused) = seat.mailbox.coalesce(Lane::Control, KEY, 0, Message::Input(Input::GoOn)) {
+            tracing::warn!(agent = %seat.path, refused = %refused.refused, "it could not be asked to go on");
+        }
     }
 
     fn go_on_lost(&self, seat: &Seat) -> Result<bool, Refusal> {

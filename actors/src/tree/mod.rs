@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
+use sapwood_model::HistoryInitialization;
 use sapwood_protocol::own::Accepted;
 use sapwood_protocol::{AgentPath, Ids, SessionId, ThreadId};
 use sapwood_rollout::{Journal, NewThread, OpenError};
@@ -23,7 +24,7 @@ use crate::agent::prompt::Frames;
 use crate::agent::{Agent, Settings};
 use crate::clock::Clock;
 use crate::nicknames::Nicknames;
-use crate::seat::{Message, Seat};
+use crate::seat::{Counted, Message, Seat, SeatView};
 
 use admission::lane_of;
 pub use admission::{Admitted, INBOX_COUNT, INPUT_BYTES, Refusal};
@@ -56,9 +57,36 @@ pub struct Tree {
     names: Mutex<Names>,
     ids: Mutex<Ids>,
     supervision: OnceLock<Box<dyn Supervision>>,
-    active: watch::Sender<usize>,
+    activity: watch::Sender<Activity>,
     watcher: OnceLock<Watcher>,
     melted: watch::Sender<Option<String>>,
+}
+
+/// How many agents of a tree are not at rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Something is open or to be done.
+    pub working: usize,
+    /// Only wait for the mail of others.
+    pub waiting: usize,
+    /// Pause until somebody asks them to go on.
+    pub paused: usize,
+}
+
+impl Activity {
+    /// True if nothing more happens by itself: nobody works, and who waits does so for agents that pause.
+    pub fn rests(&self) -> bool {
+        self.working == 0 && (self.waiting == 0 || self.paused > 0)
+    }
+
+    fn of(&mut self, counted: Counted) -> Option<&mut usize> {
+        match counted {
+            Counted::AtRest => None,
+            Counted::Active => Some(&mut self.working),
+            Counted::Waiting => Some(&mut self.waiting),
+            Counted::Paused => Some(&mut self.paused),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -86,7 +114,7 @@ impl Tree {
             names: Mutex::default(),
             ids: Mutex::new(ids),
             supervision: OnceLock::new(),
-            active: watch::Sender::new(0),
+            activity: watch::Sender::new(Activity::default()),
             watcher: OnceLock::new(),
             melted: watch::Sender::new(None),
         })
@@ -134,13 +162,13 @@ impl Tree {
     }
 
     /// How many agents are not at rest.
-    pub fn active(&self) -> watch::Receiver<usize> {
-        self.active.subscribe()
+    pub fn activity(&self) -> watch::Receiver<Activity> {
+        self.activity.subscribe()
     }
 
     /// Adds the seat of a rollout that exists.
-    pub fn seat_of(&self, agent: &Agent) -> Result<Arc<Seat>, String> {
-        let seat = Arc::new(Seat::new(agent));
+    pub fn seat_of(&self, agent: &Agent, history: HistoryInitialization) -> Result<Arc<Seat>, String> {
+        let seat = Arc::new(Seat::new(agent, history));
         let mut names = self.names.lock();
         if let Some(other) = names.by_path.get(&seat.path).filter(|other| **other != seat.thread) {
             return Err(format!("agent path `{}` already exists as thread {other}", seat.path));
@@ -171,7 +199,11 @@ impl Tree {
         let lines = birth(new, &self.settings, &mut self.new_ids(), now);
         let log = self.journal.create(&NewThread { thread: new.thread, created: now }, &lines)?;
         let agent = Agent::fold(lines.iter().cloned());
-        let seat = self.seat_of(&agent).map_err(|why| OpenError::Corrupt {
+        let history = match &agent.identity().base {
+            Some(_) => HistoryInitialization::WarmFork,
+            None => HistoryInitialization::New,
+        };
+        let seat = self.seat_of(&agent, history).map_err(|why| OpenError::Corrupt {
             thread: new.thread,
             place: new.path.to_string(),
             why,
@@ -193,11 +225,14 @@ impl Tree {
     }
 
     /// Brings the tree's count of active agents in line with what is shown of one of them.
-    pub(crate) fn count(&self, view: &mut crate::seat::SeatView) {
-        let active = !view.quiet || !view.unseen.is_empty();
-        if active != view.counted {
-            view.counted = active;
-            self.active.send_modify(|count| *count = if active { *count + 1 } else { *count - 1 });
+    pub(crate) fn count(&self, view: &mut SeatView) {
+        let (before, now) = (view.counted, view.counts());
+        if before != now {
+            view.counted = now;
+            self.activity.send_modify(|activity| {
+                activity.of(before).into_iter().for_each(|count| *count -= 1);
+                activity.of(now).into_iter().for_each(|count| *count += 1);
+            });
         }
     }
 
@@ -207,12 +242,12 @@ impl Tree {
         self.melted.send_replace(Some(reason.to_owned()));
     }
 
-    /// Waits until every agent is at rest, or the tree has closed by itself.
+    /// Waits until nothing more happens by itself, or the tree has closed by itself.
     pub async fn at_rest(&self) {
-        let (mut active, mut melted) = (self.active.subscribe(), self.melted.subscribe());
+        let (mut activity, mut melted) = (self.activity.subscribe(), self.melted.subscribe());
         // The senders live as long as the tree.
         tokio::select! {
-            _ = active.wait_for(|active| *active == 0) => {}
+            _ = activity.wait_for(Activity::rests) => {}
             _ = melted.wait_for(Option::is_some) => {}
         }
     }
@@ -242,12 +277,12 @@ mod tests {
         let body = Some(Body::User { text: "begin".into() });
         let first = Accepted { id: "1".into(), place: 0, lane: InputLane::User, wake: true, from: None, body };
         let root = tree.make_root("/", Some(&first)).unwrap();
-        assert_eq!(*tree.active().borrow(), 1);
+        assert_eq!(tree.activity().borrow().working, 1);
         tree.melted("on purpose");
         tree.at_rest().await;
         let mut view = root.view.lock();
         view.unseen.clear();
         tree.count(&mut view);
-        assert_eq!(*tree.active().borrow(), 0);
+        assert_eq!(*tree.activity().borrow(), Activity::default());
     }
 }

@@ -247,7 +247,7 @@ impl World {
         for _ in 0..MAX_STEPS {
             let next = self.shared.lock().queue.pop_first();
             let Some(((at, _), (thread, delivery))) = next else {
-                let active = *self.tree.active().borrow();
+                let active = { let a = *self.tree.activity().borrow(); a.working + a.waiting };
                 assert_eq!(active, 0, "agents have something to do and nothing moves them");
                 return;
             };

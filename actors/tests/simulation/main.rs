@@ -22,39 +22,46 @@ fn run(chaos: Chaos, seeds: u64) {
 
 #[test]
 fn trees_come_to_rest_without_faults() {
-    run(Chaos { kills: 0, crashes: 0, failures: 0, lag: false }, seeds() / 4);
+    run(Chaos::NONE, seeds() / 4);
 }
 
 #[test]
 fn killed_processes_lose_and_double_nothing() {
-    run(Chaos { kills: 3, crashes: 0, failures: 0, lag: false }, seeds());
+    run(Chaos { kills: 3, ..Chaos::NONE }, seeds());
 }
 
 #[test]
 fn crashed_incarnations_lose_and_double_nothing() {
-    run(Chaos { kills: 0, crashes: 2, failures: 0, lag: false }, seeds());
+    run(Chaos { crashes: 2, ..Chaos::NONE }, seeds());
+}
+
+/// Turns pause over a usage limit, with and without going on by themselves, and go on with what they had.
+#[test]
+fn usage_limits_lose_and_double_nothing() {
+    run(Chaos { limits: 3, ..Chaos::NONE }, seeds());
+    run(Chaos { limits: 3, kills: 2, crashes: 1, ..Chaos::NONE }, seeds());
 }
 
 #[test]
 fn everything_at_once() {
-    run(Chaos { kills: 2, crashes: 2, failures: 2, lag: false }, seeds());
+    run(Chaos { kills: 2, crashes: 2, failures: 2, limits: 1, ..Chaos::NONE }, seeds());
 }
 
 /// Effects wait for the disk. Nothing is killed here: what an admission promises is the durability `process`.
 #[test]
 fn a_disk_that_lags_holds_effects_back() {
-    run(Chaos { kills: 0, crashes: 2, failures: 0, lag: true }, seeds() / 4);
+    run(Chaos { crashes: 2, lag: true, ..Chaos::NONE }, seeds() / 4);
 }
 
 #[test]
 fn appends_that_fail_are_tried_again() {
-    run(Chaos { kills: 0, crashes: 0, failures: 3, lag: false }, seeds());
+    run(Chaos { failures: 3, ..Chaos::NONE }, seeds());
 }
 
 #[test]
 fn the_same_seed_gives_the_same_rollouts() {
     for seed in 0..20 {
-        let chaos = Chaos { kills: 2, crashes: 1, failures: 1, lag: false };
+        let chaos = Chaos { kills: 2, crashes: 1, failures: 1, ..Chaos::NONE };
         let rollouts = || {
             let mut world = World::new(seed, chaos);
             world.run();

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use sapwood_actors::agent::effect::{ExecCall, Timer, ToolEnd, ToolResult};
+use sapwood_actors::agent::settings::OnUsageLimit;
 use sapwood_actors::agent::{Agent, Input, Settings};
 use sapwood_actors::clock::Clock;
 use sapwood_actors::seat::{Message, Seat};
 use sapwood_actors::service::load;
 use sapwood_actors::shell::{Begin, Shell, Slots, Workers};
-use sapwood_actors::tree::{Supervision, Tree};
+use sapwood_actors::tree::{Activity, Supervision, Tree};
 use sapwood_mailbox::{Doorbell, Lane};
 use sapwood_model::scripted::Outcome as ScriptedOutcome;
-use sapwood_model::{Request, Script};
+use sapwood_model::{ModelError, Request, Script};
 use sapwood_protocol::line::Cause;
 use sapwood_protocol::own::{Accepted, Body, InputLane, Own, ProcessGroup};
 use sapwood_protocol::{CallId, Ids, Line, Millis, SessionId, ThreadId};
@@ -34,8 +35,15 @@ pub struct Chaos {
     pub crashes: u32,
     /// Appends that fail, with a part written or not.
     pub failures: u32,
+    /// Usage limits that strike, each for a while.
+    pub limits: u32,
     /// The disk is two writes behind.
     pub lag: bool,
+}
+
+impl Chaos {
+    /// Nothing goes wrong.
+    pub const NONE: Chaos = Chaos { kills: 0, crashes: 0, failures: 0, limits: 0, lag: false };
 }
 
 #[derive(Debug)]
@@ -55,6 +63,8 @@ struct Shared {
     script: Arc<Script>,
     /// When the last action is delivered, and its number.
     acted: (u64, u64),
+    /// The account is used up until then.
+    limited_until: u64,
     /// Commands that were let run, as a file outside of the program would hold them.
     ledger: Vec<(ThreadId, CallId)>,
     /// Commands that run, by the incarnation that owns them.
@@ -143,11 +153,15 @@ impl SimWorkers {
 
 impl Workers for SimWorkers {
     fn sample(&mut self, effect: u64, request: Request) {
-        let reply = self.0.lock().script.reply(&request);
-        let result = match reply.outcome() {
-            ScriptedOutcome::Response(response) => Ok(response),
-            ScriptedOutcome::Error(error) => Err(error),
-            ScriptedOutcome::Hang => return,
+        let (reply, until) = {
+            let shared = self.0.lock();
+            (shared.script.reply(&request), Some(shared.limited_until).filter(|until| *until > shared.now))
+        };
+        let result = match (until.map(Millis), reply.outcome()) {
+            (Some(until), _) => Err(ModelError::UsageLimited { message: "used up".into(), until: Some(until) }),
+            (None, ScriptedOutcome::Response(response)) => Ok(response),
+            (None, ScriptedOutcome::Error(error)) => Err(error),
+            (None, ScriptedOutcome::Hang) => return,
         };
         self.post(reply.delay_ms() + 5, Input::Sampled { effect, result });
     }
@@ -209,7 +223,8 @@ impl World {
             disk.set_lag(Lag::Writes(2));
         }
         let slots = (chance.bits() % 3 + 1) as u32;
-        let settings = Settings { slots, ..Settings::default() };
+        let on_usage_limit = if seed.is_multiple_of(2) { OnUsageLimit::Pause } else { OnUsageLimit::Wait };
+        let settings = Settings { slots, on_usage_limit, ..Settings::default() };
         let clock = Arc::new(AtomicU64::new(1_795_219_433_000));
         let now = clock.load(Ordering::Relaxed);
         let session = SessionId::from(chance.thread(Millis(now)));
@@ -222,6 +237,7 @@ impl World {
             now,
             script,
             acted: (0, 0),
+            limited_until: 0,
             ledger: Vec::new(),
             running: BTreeSet::new(),
             classes: BTreeMap::new(),
@@ -262,7 +278,17 @@ impl World {
                 }
                 next
             };
-            let Some((_, delivery)) = next else { return };
+            let Some((_, delivery)) = next else {
+                if self.go_on_after_the_limit() {
+                    continue;
+                }
+                return;
+            };
+            if self.chaos.limits > 0 && self.chance(40) {
+                self.chaos.limits -= 1;
+                let mut shared = self.common.lock();
+                shared.limited_until = shared.now + shared.chance.bits() % 3_000;
+            }
             if self.chaos.kills > 0 && self.chance(60) {
                 self.chaos.kills -= 1;
                 self.kill();
@@ -279,6 +305,20 @@ impl World {
             self.deliver(delivery);
         }
         panic!("seed {}: not at rest after {MAX_STEPS} steps: {}", self.seed, self.describe());
+    }
+
+    /// The tree rests with turns that pause: the limit ends, and somebody asks it to go on.
+    fn go_on_after_the_limit(&self) -> bool {
+        let activity = *self.tree.activity().borrow();
+        assert!(activity.rests(), "seed {}: nothing happens, and the tree does not rest: {}", self.seed, self.describe());
+        if activity.paused == 0 {
+            return false;
+        }
+        let mut shared = self.common.lock();
+        shared.now = shared.now.max(shared.limited_until);
+        self.clock.store(shared.now, Ordering::Relaxed);
+        drop(shared);
+        self.tree.go_on().unwrap() > 0
     }
 
     fn deliver(&mut self, delivery: Delivery) {
@@ -469,7 +509,8 @@ impl World {
         let shared = self.common.lock();
         assert_eq!(shared.core.in_use(), 0, "seed {seed}: slots are held at rest: {:#?}", shared.core.view());
         drop(shared);
-        assert_eq!(*self.tree.active().borrow(), 0, "seed {seed}: counted as active: {}", self.describe());
+        let activity = *self.tree.activity().borrow();
+        assert_eq!(activity, Activity::default(), "seed {seed}: counted as active: {}", self.describe());
 
         let ledger = self.common.lock().ledger.clone();
         let once: BTreeSet<_> = ledger.iter().collect();

@@ -57,6 +57,11 @@ impl Bench {
         Self::born(&AgentPath::root().join("a").unwrap(), Some(thread(1)), Settings::default())
     }
 
+    /// A root with these settings.
+    pub fn root_with(settings: Settings) -> Self {
+        Self::born(&AgentPath::root(), None, settings)
+    }
+
     fn born(path: &AgentPath, parent: Option<ThreadId>, settings: Settings) -> Self {
         let mut ids = Ids::seeded(7);
         let me = if parent.is_none() { thread(1) } else { thread(2) };
@@ -187,6 +192,7 @@ impl Bench {
             Effect::Timer { timer: Timer::Wait(call), at } => format!("timer({call} {})", at.since(self.now).0),
             Effect::Timer { timer, at } => format!("timer({timer:?} {})", at.since(self.now).0),
             Effect::Notify(Event::TurnEnded { outcome, .. }) => format!("ended({outcome:?})"),
+            Effect::Notify(Event::Paused { by_itself, .. }) => format!("paused(byItself: {by_itself})"),
             Effect::Notify(Event::Warning(text)) => format!("warning({text})"),
             Effect::Notify(_) => return None,
         })

@@ -2,6 +2,7 @@
 
 mod bench;
 mod calls;
+mod pauses;
 mod prefixes;
 mod reports;
 mod turns;
