@@ -24,6 +24,10 @@ mutants *WORDS:
 sim SEEDS="20000":
     SAPWOOD_SIM_SEEDS={{SEEDS}} cargo test -p sapwood-actors --release --test simulation
 
+# Drive the program with the TypeScript SDK of Codex; needs Node and npm, and the network to fetch the SDK.
+sdk-ts:
+    cargo build && cd tests/sdk/typescript && npm install && npm test
+
 # What it costs, beside the numbers we are after and the limits of the machine.
 bench *ARGS:
     cargo bench -p sapwood-actors --bench core -- {{ARGS}}

@@ -2,15 +2,18 @@
 
 use std::io::IsTerminal;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use sapwood_actors::seat::{AgentStatus, SeatView};
 use sapwood_actors::tree::Tree;
-use sapwood_protocol::Usage;
+use sapwood_protocol::{Millis, Usage};
 use sapwood_protocol::own::Outcome;
 use serde_json::{Value, json};
 
 use crate::events;
 use crate::exit::{Exit, Failure};
 use crate::output::{Piece, write_now};
+use crate::stdin;
 use crate::text::{one_line, safe};
 
 /// Agents that are named when they did not do well, at most.
@@ -32,6 +35,7 @@ pub struct Ending {
     problems: Vec<String>,
     /// How to go on.
     resume: Option<String>,
+    pause: Option<Pause>,
     quiet: bool,
 }
 
@@ -46,6 +50,7 @@ impl Ending {
             answer: None,
             problems: Vec::new(),
             resume: None,
+            pause: None,
             quiet: false,
         }
     }
@@ -75,8 +80,13 @@ impl Ending {
             return Self::failed(&Failure::new(Exit::Failure, "the tree has no root"));
         };
         let view = root.view();
-        let (exit, problem) = root_outcome(&view);
+        let pause = Pause::of(tree);
+        let (exit, problem) = match &pause {
+            Some(_) => (Exit::UsageLimited, None),
+            None => root_outcome(&view),
+        };
         let mut ending = Self::new(exit);
+        ending.problems.extend(pause.iter().map(|pause| pause.text(&TimeZone::system())));
         ending.problems.extend(problem.map(|why| format!("{}: {}", root.path, one_line(&why, CUT))));
         let mut bad: Vec<String> = Vec::new();
         for seat in tree.seats().into_iter().filter(|seat| seat.parent.is_some()) {
@@ -94,7 +104,16 @@ impl Ending {
         if exit == Exit::Done {
             ending.answer = view.last_message;
         }
+        ending.pause = pause;
         ending
+    }
+
+    /// Why the open turn of the root comes to no end in this run.
+    pub fn of_open_turn(&self) -> String {
+        match &self.pause {
+            Some(pause) => pause.text(&TimeZone::system()),
+            None => "the run was stopped before the turn came to its end".to_owned(),
+        }
     }
 
     /// Counts what the tree did.
@@ -120,6 +139,18 @@ impl Ending {
         self
     }
 
+    /// The root's last message, if its turn succeeded. It may have said nothing.
+    pub fn last_message(&self) -> Option<String> {
+        let succeeded = matches!(self.exit, Exit::Done | Exit::Partial);
+        succeeded.then(|| self.answer.clone().unwrap_or_default())
+    }
+
+    /// All went as it is said, but the last message is not where it was wanted.
+    pub fn not_kept(&mut self, why: String) {
+        self.exit = Exit::Failure;
+        self.error = Some(why);
+    }
+
     /// The last words.
     pub fn pieces(&self, json: bool) -> Vec<Piece> {
         if self.quiet {
@@ -142,16 +173,63 @@ impl Ending {
 
     /// The terminal record of `--json`.
     fn record(&self) -> Value {
-        json!({
+        let mut record = json!({
             "type": "sapwood.ended", "exit_code": self.exit.code(), "outcome": self.exit.outcome(),
             "thread_id": self.thread, "agents": self.agents, "usage": events::usage(&self.usage),
-        })
+        });
+        if let Some(pause) = &self.pause {
+            record["paused_until"] = pause.until.map(Millis::timestamp).into();
+        }
+        record
     }
 
-    /// Says it before there is a tree.
+    /// Says it before there is a tree, and before anybody is sure that the prompt was read.
+    pub fn say_early(&self, json: bool) -> Exit {
+        let exit = self.say_now(json);
+        if json {
+            stdin::let_the_writer_finish();
+        }
+        exit
+    }
+
+    /// Says it at once.
     pub fn say_now(&self, json: bool) -> Exit {
         write_now(&self.pieces(json));
         self.exit
+    }
+}
+
+/// Agents whose turns pause because the account has used up what it may use for now.
+#[derive(Clone, Debug, PartialEq)]
+struct Pause {
+    agents: usize,
+    /// What the provider said to the first of them.
+    reason: String,
+    /// When the last of their limits ends, where that is known of all.
+    until: Option<Millis>,
+}
+
+impl Pause {
+    fn of(tree: &Tree) -> Option<Self> {
+        let seats = tree.seats();
+        let mut paused = seats.iter().filter_map(|seat| seat.look(|view| view.paused.clone()));
+        let first = paused.next()?;
+        let start = Self { agents: 1, reason: first.reason, until: first.until };
+        Some(paused.fold(start, |all, next| Self {
+            agents: all.agents + 1,
+            until: all.until.zip(next.until).map(|(a, b)| a.max(b)),
+            ..all
+        }))
+    }
+
+    fn text(&self, zone: &TimeZone) -> String {
+        let agents = if self.agents == 1 { "one agent".to_owned() } else { format!("{} agents", self.agents) };
+        let at = self.until.and_then(|until| Timestamp::from_millisecond(i64::try_from(until.0).ok()?).ok());
+        let end = match at {
+            Some(at) => format!("it ends at {}", at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z")),
+            None => "the provider does not say when it ends".to_owned(),
+        };
+        format!("paused by a usage limit ({agents}): {}; {end}", one_line(&self.reason, CUT))
     }
 }
 
@@ -160,7 +238,8 @@ fn root_outcome(view: &SeatView) -> (Exit, Option<String>) {
         (AgentStatus::Completed(_), _) => (Exit::Done, None),
         // A turn fails when its model does; an agent that was taken out of service has another reason.
         (AgentStatus::Errored(why), Some(Outcome::Failed)) if view.last_message.as_deref() == Some(why) => {
-            (Exit::Provider, Some(why.clone()))
+            let exit = if view.error.as_deref() == Some("unauthorized") { Exit::Configuration } else { Exit::Provider };
+            (exit, Some(why.clone()))
         }
         (AgentStatus::Errored(why), _) => (Exit::Failure, Some(why.clone())),
         (AgentStatus::Interrupted, Some(Outcome::Lost)) => (Exit::Failure, Some(LOST.to_owned())),
@@ -180,5 +259,24 @@ fn trouble(view: &SeatView) -> Option<String> {
         (AgentStatus::Running, _) => Some("its turn came to rest without an end".to_owned()),
         // Interrupted by somebody who meant it.
         (AgentStatus::Interrupted | AgentStatus::Completed(_) | AgentStatus::PendingInit, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_says_of_how_many_why_and_until_when() {
+        let pause = |agents, until| Pause { agents, reason: "used\nup".into(), until };
+        let text = |pause: Pause| pause.text(&TimeZone::UTC);
+        assert_eq!(
+            text(pause(1, Some(Millis(1_700_000_000_000)))),
+            "paused by a usage limit (one agent): used up; it ends at 2023-11-14 22:13:20 UTC"
+        );
+        let unknown = "paused by a usage limit (20 agents): used up; the provider does not say when it ends";
+        assert_eq!(text(pause(20, None)), unknown);
+        // No time that a calendar has.
+        assert!(text(pause(1, Some(Millis(u64::MAX)))).ends_with("does not say when it ends"));
     }
 }

@@ -42,7 +42,7 @@ impl Events {
         match what {
             What::Found(view) => {
                 self.usage = view.usage;
-                // A turn that was parked when its process died goes on without another start.
+                // A turn that waited or paused when its process ended goes on without another start.
                 if view.turn.is_some() && view.parked {
                     self.turn_started(&mut out);
                 }
@@ -77,6 +77,10 @@ impl Events {
     }
 
     fn turn_ended(&mut self, outcome: Outcome, message: Option<&str>, out: &mut Vec<Value>) {
+        // A turn of an earlier process, which is closed when its tree is loaded: what this run does comes after it.
+        if outcome == Outcome::Lost && !self.turn_open {
+            return;
+        }
         self.turn_started(out);
         self.close(out);
         self.turn_open = false;
@@ -90,6 +94,9 @@ impl Events {
             Outcome::Failed => message.unwrap_or("the turn failed"),
             Outcome::Quarantined => message.unwrap_or("the agent crashed too often and was taken out of service"),
         };
+        if matches!(outcome, Outcome::Failed | Outcome::Quarantined) {
+            out.push(json!({"type": "error", "message": text}));
+        }
         out.push(json!({"type": "turn.failed", "error": {"message": text}}));
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,14 +16,19 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
-use crate::cli::ExecArgs;
+use crate::cli::{Color, ExecArgs};
+use crate::client::{self, Client};
 use crate::ending::Ending;
 use crate::events::Events;
 use crate::exit::{Exit, Failure};
+use crate::last_message::LastMessage;
 use crate::output::{Output, Piece};
-use crate::progress::Progress;
+use crate::progress::{Detail, Progress};
 use crate::session::{self, Found};
 use crate::setup::{self, Setup};
+use crate::terminal::live::Live;
+use crate::terminal::screen;
+use crate::terminal::style::Style;
 use crate::text::safe;
 use crate::watch::Watch;
 
@@ -47,7 +53,7 @@ pub fn run(args: &ExecArgs) -> Exit {
             runtime.shutdown_background();
             exit
         }
-        Err(failure) => Ending::failed(&failure).say_now(args.json),
+        Err(failure) => Ending::failed(&failure).say_early(args.json),
     }
 }
 
@@ -60,6 +66,10 @@ struct Run {
     /// What the user says.
     text: Option<String>,
     json: bool,
+    quiet: bool,
+    color: Color,
+    /// Where the root's last message goes beside stdout.
+    file: Option<LastMessage>,
     /// What a resume needs on its command line.
     home_flag: String,
 }
@@ -75,9 +85,12 @@ enum End {
 
 impl Run {
     fn prepare(args: &ExecArgs) -> Result<Self, Failure> {
-        let mut setup = Setup::new(args)?;
-        let journal = Arc::new(FileJournal::new(setup.home.clone()));
-        let resume = args.resume.as_ref().map(|wanted| session::find(&*journal, wanted, &setup.cwd)).transpose()?;
+        let client = Client::read(args, std::env::var_os(client::ORIGINATOR))?;
+        let file = args.output.as_deref().map(LastMessage::prepare).transpose()?;
+        let mut setup = Setup::new(args, client.originator())?;
+        let notes = client.tell(&mut setup.settings);
+        setup.notes.extend(notes);
+        let (journal, resume) = (Arc::clone(&setup.journal), setup.resume.take());
         let text = setup::prompt(args.prompt.as_ref())?;
         if text.is_none() && resume.is_none() {
             return Err(Failure::usage("no prompt: give one, or write it to stdin; see `sapwood exec --help`"));
@@ -85,13 +98,14 @@ impl Run {
         let works_in = resume.as_ref().and_then(|found| found.cwd.clone()).map_or(setup.cwd.clone(), Into::into);
         setup.read_project(&works_in);
         let home_flag = args.home.as_ref().map(|home| format!(" --home {}", home.display())).unwrap_or_default();
-        Ok(Self { setup, journal, resume, text, json: args.json, home_flag })
+        let (json, quiet, color) = (args.json, args.quiet, args.color);
+        Ok(Self { setup, journal, resume, text, json, quiet, color, file, home_flag })
     }
 
     async fn until_the_end(self) -> Exit {
-        let json = self.json;
+        let (json, file) = (self.json, self.file.clone());
         let output = Output::start();
-        let ((ending, deadline), signals) = match Signals::new() {
+        let ((mut ending, deadline), signals) = match Signals::new() {
             Ok(mut signals) => (self.drive(&output, &mut signals).await, Some(signals)),
             Err(error) => {
                 let failure = Failure::new(Exit::Failure, format!("signals cannot be handled: {error}"));
@@ -99,6 +113,7 @@ impl Run {
             }
         };
         let last_words = within(deadline, async {
+            keep(&mut ending, file).await;
             let mut pieces: VecDeque<Piece> = ending.pieces(json).into();
             while !pieces.is_empty() {
                 output.take(&mut pieces).await;
@@ -115,8 +130,9 @@ impl Run {
     /// The second value is how long the reader of the outputs may take for the rest: for ever, where nobody is in a
     /// hurry.
     async fn drive(self, output: &Output, signals: &mut Signals) -> (Ending, Option<Instant>) {
-        let mut show = Show::new(self.json, &self.setup);
-        show.say(self.setup.notes.iter().map(|note| safe(note)));
+        let mut show = Show::new(&self);
+        let is_said = |note: &&String| !self.quiet || !note.starts_with("note:");
+        show.say(self.setup.notes.iter().filter(is_said).map(|note| safe(note)));
         let program = match std::env::current_exe() {
             Ok(program) => program,
             Err(error) => {
@@ -151,7 +167,7 @@ impl Run {
                 Ending::failed(&session::failed(format!("the tree stands still: {why}"), &self.setup.home))
             }
         };
-        show.end();
+        show.end(&ending.of_open_turn());
         show.flush(deadline, output, signals).await;
         let resume = format!("sapwood exec resume {}{}", tree.session, self.home_flag);
         (ending.of(&tree).resumed_by(resume), deadline)
@@ -175,7 +191,7 @@ impl Run {
             None => running.go_on().map(|asked| {
                 if asked == 0 {
                     let note = "note: nothing in this tree was left open; to have more done, say what";
-                    show.say([note.to_owned()]);
+                    show.say_unless_quiet([note.to_owned()]);
                 }
             }),
         };
@@ -192,26 +208,36 @@ impl Run {
 /// What is shown of a tree while it works.
 struct Show {
     json: bool,
+    /// Only warnings and errors are said.
+    quiet: bool,
     shell: String,
     place: String,
     watch: Watch,
     tree: Option<Arc<Tree>>,
     events: Option<Events>,
     progress: Progress,
+    /// The tree on the screen.
+    live: Option<Live>,
     /// Seen and not yet handed to the outputs.
     pending: VecDeque<Piece>,
 }
 
 impl Show {
-    fn new(json: bool, setup: &Setup) -> Self {
+    fn new(run: &Run) -> Self {
+        let now = SystemClock.now();
+        let style = Style::choose(run.color, std::io::stderr().is_terminal());
+        let live = if run.quiet { None } else { Live::open(style, now, run.json) };
+        let detail = if live.is_some() { Detail::Ends } else { Detail::All };
         Self {
-            json,
-            shell: setup.shell.display().to_string(),
-            place: setup.home.display().to_string(),
+            json: run.json,
+            quiet: run.quiet,
+            shell: run.setup.shell.display().to_string(),
+            place: run.setup.home.display().to_string(),
             watch: Watch::default(),
             tree: None,
             events: None,
-            progress: Progress::since(SystemClock.now()),
+            progress: Progress::since(now, detail, style),
+            live,
             pending: VecDeque::new(),
         }
     }
@@ -220,13 +246,20 @@ impl Show {
         self.pending.extend(lines.into_iter().map(Piece::err));
     }
 
+    /// What a person may want to know, and nobody needs.
+    fn say_unless_quiet(&mut self, lines: impl IntoIterator<Item = String>) {
+        if !self.quiet {
+            self.say(lines);
+        }
+    }
+
     fn tell(&mut self, events: Vec<serde_json::Value>) {
         self.pending.extend(events.into_iter().map(|event| Piece::out(event.to_string())));
     }
 
     /// The tree is there.
     fn begin(&mut self, tree: &Arc<Tree>) {
-        self.say([format!("session {} (rollouts in {})", tree.session, safe(&self.place))]);
+        self.say_unless_quiet([format!("session {} (rollouts in {})", tree.session, safe(&self.place))]);
         if self.json {
             let events = Events::new(tree.session.into(), self.shell.clone());
             self.tell(vec![events.started()]);
@@ -242,7 +275,10 @@ impl Show {
         };
         let news = self.watch.news();
         for seen in &news {
-            self.say(self.progress.line(&seen.seat.path, &seen.what));
+            self.live.iter_mut().for_each(|live| live.see(seen));
+            if !self.quiet || seen.what.is_warning() {
+                self.say(self.progress.line(&seen.seat.path, &seen.what));
+            }
             if seen.seat.parent.is_none()
                 && let Some(events) = &mut self.events
             {
@@ -268,6 +304,7 @@ impl Show {
                 biased;
                 exit = signals.next() => return End::Signal(exit),
                 () = output.closed(), if self.json => return End::Unheard,
+                () = due(&mut self.live, output) => self.draw(running, output),
                 () = output.take(&mut self.pending), if !is_idle => {}
                 () = running.at_rest(), if is_idle => return End::Rest,
                 () = self.watch.rung(), if is_idle => {}
@@ -285,11 +322,19 @@ impl Show {
     }
 
     /// Nothing more will happen: the last news, and an end for everything that is still open.
-    fn end(&mut self) {
+    fn end(&mut self, why: &str) {
         self.look();
         if let Some(events) = &mut self.events {
-            let events = events.stopped("the run was stopped before the turn came to its end");
+            let events = events.stopped(why);
             self.tell(events);
+        }
+        self.pending.extend(self.live.take().map(|live| live.last(SystemClock.now())));
+    }
+
+    /// Draws the live tree.
+    fn draw(&mut self, running: &Running, output: &Output) {
+        if let Some(live) = &mut self.live {
+            live.draw(SystemClock.now(), &running.held_up(), output);
         }
     }
 
@@ -301,6 +346,25 @@ impl Show {
             }
         };
         signals.or_exit(within(deadline, all)).await;
+    }
+}
+
+/// Writes the root's last message into its file, where there is one of each.
+async fn keep(ending: &mut Ending, file: Option<LastMessage>) {
+    let (Some(file), Some(text)) = (file, ending.last_message()) else {
+        return;
+    };
+    let written = tokio::task::spawn_blocking(move || file.write(&text)).await;
+    if let Err(why) = written.unwrap_or_else(|error| Err(format!("the last message could not be written: {error}"))) {
+        ending.not_kept(why);
+    }
+}
+
+/// Returns when the live tree is to be drawn, where there is one.
+async fn due(live: &mut Option<Live>, output: &Output) {
+    match live {
+        Some(live) => live.due(output).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -337,7 +401,10 @@ impl Signals {
     async fn or_exit<T>(&mut self, work: impl Future<Output = T>) -> T {
         tokio::select! {
             biased;
-            exit = self.next() => std::process::exit(exit.code().into()),
+            exit = self.next() => {
+                screen::restore();
+                std::process::exit(exit.code().into())
+            }
             done = work => done,
         }
     }

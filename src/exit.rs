@@ -15,6 +15,8 @@ pub enum Exit {
     Configuration = 3,
     /// The provider failed for good.
     Provider = 4,
+    /// A budget or a usage limit pauses it; it can be resumed.
+    UsageLimited = 5,
     /// The root is fine, and another agent of the tree is not.
     Partial = 7,
     /// SIGINT.
@@ -37,6 +39,7 @@ impl Exit {
             Exit::Usage => "usage",
             Exit::Configuration => "configuration",
             Exit::Provider => "provider",
+            Exit::UsageLimited => "usageLimited",
             Exit::Partial => "partial",
             Exit::Interrupted | Exit::Terminated => "interrupted",
         }

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::exit::Failure;
 
+/// What the machine's owner configures for everybody: ours, then Codex's.
+const SYSTEM: [&str; 2] = ["/etc/sapwood/config.toml", "/etc/codex/config.toml"];
+
 /// The places of one run.
 #[derive(Clone, Debug)]
 pub struct Homes {
@@ -17,6 +20,8 @@ pub struct Homes {
     pub config: PathBuf,
     /// Codex's home, whether or not it exists.
     pub codex: PathBuf,
+    /// The machine's configuration files, the one that counts most first.
+    pub system: Vec<PathBuf>,
     /// Rollouts were not put there by naming it: it is only what Codex uses.
     pub by_codex_home: bool,
 }
@@ -47,7 +52,12 @@ impl Homes {
         let named = flag.map(Path::to_owned).or_else(|| set("SAPWOOD_HOME").map(PathBuf::from));
         let by_codex_home = named.is_none() && codex_home.is_some();
         let home = absolute(&named.or(codex_home).unwrap_or_else(|| state.clone()))?;
-        Ok(Self { home, state, config, codex, by_codex_home })
+        // A list of paths instead of the usual two; empty for none.
+        let system = match env::var_os("SAPWOOD_SYSTEM_CONFIG") {
+            Some(list) => env::split_paths(&list).filter(|path| path.is_absolute()).collect(),
+            None => SYSTEM.map(PathBuf::from).to_vec(),
+        };
+        Ok(Self { home, state, config, codex, system, by_codex_home })
     }
 
     /// True if the home is Codex's, or some other Codex home.

@@ -4,19 +4,28 @@
 //! What it never does: decides anything about an agent, or writes into a rollout but through the service facade.
 
 mod cli;
+mod client;
+mod completion;
 mod config;
+mod config_verb;
+mod doctor;
 mod ending;
 mod events;
 mod exec;
 mod exit;
 mod help;
 mod home;
+mod last_message;
+mod models;
 mod output;
 mod progress;
 mod project;
+mod providers;
 mod ps;
 mod session;
 mod setup;
+mod stdin;
+mod terminal;
 mod text;
 mod watch;
 
@@ -39,7 +48,7 @@ fn main() -> ExitCode {
     }
     let (command, json) = cli::parse(std::env::args_os().skip(1));
     let exit = match command {
-        Ok(Command::Help(page)) => say(page),
+        Ok(Command::Help(verb)) => say(&help::page(verb)),
         Ok(Command::Version) => say(concat!("sapwood ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Command::Exec(args)) => {
             log();
@@ -47,7 +56,11 @@ fn main() -> ExitCode {
             exec::run(&args)
         }
         Ok(Command::Ps(args)) => ps::run(&args),
-        Err(failure) => Ending::failed(&failure).say_now(json),
+        Ok(Command::Config(args)) => config_verb::run(&args),
+        Ok(Command::Doctor(args)) => doctor::run(&args),
+        Ok(Command::Models(args)) => models::run(&args),
+        Ok(Command::Completion(shell)) => say(&completion::script(shell)),
+        Err(failure) => Ending::failed(&failure).say_early(json),
     };
     ExitCode::from(exit.code())
 }
@@ -62,7 +75,7 @@ fn log() {
     let level = std::env::var("RUST_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::WARN);
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr)
+        .with_writer(output::LogLine::default)
         .with_ansi(false)
         .with_target(false)
         .without_time()

@@ -1,19 +1,37 @@
 //! The two outputs, written by one thread of its own: a reader that does not read never holds up the tree, nor a signal.
+//!
+//! The live tree goes the same way, so that no line ever gets into the middle of a frame. Lines wait in the queue; of frames
+//! only the newest waits, and replaces the one before.
+
+mod log;
+mod writer;
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, watch};
 
+use crate::terminal::draw::Line;
+use crate::terminal::screen;
+
+pub use log::LogLine;
+pub use writer::write_now;
+
 /// Pieces that wait to be written, at most. Beyond that the feeds are not read, and join what they lose.
 const QUEUE: usize = 256;
 
-/// Something to be written: whole lines.
+/// Something to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
+    /// Whole lines.
     Stdout(String),
+    /// Whole lines.
     Stderr(String),
+    /// The newest frame of the tree.
+    Frame,
+    /// The tree in its last form. What follows stands below it.
+    Last(Vec<Line>),
 }
 
 impl Piece {
@@ -30,9 +48,29 @@ impl Piece {
     }
 }
 
+/// What is to become of the tree on the screen. Written by whoever draws, taken by the writer.
+#[derive(Debug, Default)]
+struct Next {
+    frame: Option<Vec<Line>>,
+    /// Others have written to the terminal since the last frame.
+    forget: bool,
+}
+
+/// The newest frame.
+#[derive(Clone, Debug, Default)]
+struct Slot(Arc<Mutex<Next>>);
+
+impl Slot {
+    fn with<T>(&self, with: impl FnOnce(&mut Next) -> T) -> T {
+        // Two plain values: a panic between them leaves nothing half done.
+        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// The way to the two outputs.
 pub struct Output {
     queue: mpsc::Sender<Piece>,
+    slot: Slot,
     closed: watch::Receiver<bool>,
     /// Ends when the thread does.
     done: mpsc::Receiver<()>,
@@ -41,19 +79,17 @@ pub struct Output {
 
 impl Output {
     pub fn start() -> Self {
-        let (queue, mut pieces) = mpsc::channel(QUEUE);
+        let (queue, pieces) = mpsc::channel(QUEUE);
         let (broken, closed) = watch::channel(false);
         let (alive, done) = mpsc::channel(1);
+        let slot = Slot::default();
+        let next = slot.clone();
+        log::through(queue.downgrade());
         let _thread = std::thread::spawn(move || {
             let _alive = alive;
-            while let Some(piece) = pieces.blocking_recv() {
-                let is_open = !*broken.borrow();
-                if write(&piece, is_open).is_err() {
-                    broken.send_replace(true);
-                }
-            }
+            writer::run(pieces, &next, &broken);
         });
-        Self { queue, closed, done, _thread }
+        Self { queue, slot, closed, done, _thread }
     }
 
     /// Waits for room, then takes the first piece.
@@ -66,6 +102,19 @@ impl Output {
         }
     }
 
+    /// Draws the tree anew, as soon as the terminal takes it. A frame that was not drawn by then is skipped.
+    pub fn draw(&self, frame: Vec<Line>) {
+        if self.slot.with(|next| next.frame.replace(frame)).is_none() {
+            // Without room the writer is busy, and looks by itself when it comes to the end of its lines.
+            let _ = self.queue.try_send(Piece::Frame);
+        }
+    }
+
+    /// Others have written to the terminal: the next frame is drawn where the cursor is.
+    pub fn forget(&self) {
+        self.slot.with(|next| next.forget = true);
+    }
+
     /// Returns when stdout can no longer be written.
     pub async fn closed(&self) {
         let mut closed = self.closed.clone();
@@ -75,31 +124,17 @@ impl Output {
     }
 
     /// Returns when all that is queued is written.
-    pub async fn finish(self) {
-        let Self { queue, mut done, .. } = self;
-        drop(queue);
+    pub async fn finish(mut self) {
+        // In its place one that leads nowhere: the thread ends when the queue is closed and empty.
+        self.queue = mpsc::channel(1).0;
         // Nothing is ever sent: it returns when the thread is gone.
-        let _ = done.recv().await;
+        let _ = self.done.recv().await;
     }
 }
 
-/// Writes at once, where nothing runs yet that could be held up.
-pub fn write_now(pieces: &[Piece]) {
-    // A reader that is gone misses nothing that it asked for.
-    let _ = pieces.iter().try_for_each(|piece| write(piece, true));
-}
-
-fn write(piece: &Piece, is_open: bool) -> io::Result<()> {
-    match piece {
-        Piece::Stdout(text) if is_open => {
-            let mut out = io::stdout().lock();
-            out.write_all(text.as_bytes()).and_then(|()| out.flush())
-        }
-        Piece::Stdout(_) => Ok(()),
-        Piece::Stderr(text) => {
-            // Nobody is left to be told.
-            let _ = io::stderr().lock().write_all(text.as_bytes());
-            Ok(())
-        }
+impl Drop for Output {
+    /// Also when its owner is unwound: a terminal without a cursor is no end.
+    fn drop(&mut self) {
+        screen::restore();
     }
 }

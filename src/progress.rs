@@ -8,31 +8,73 @@ use sapwood_protocol::item::MailKind;
 use sapwood_protocol::own::Outcome;
 use sapwood_protocol::{AgentPath, Millis, ThreadId};
 
-use crate::text::{one_line, thousands};
+use crate::terminal::style::{Role, Style};
+use crate::text::{first_line, one_line, thousands};
 use crate::watch::What;
 
 /// The longest piece of somebody else's text on a line.
 const CUT: usize = 100;
 
+/// Which lines there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// All of them.
+    All,
+    /// How turns end, and what goes wrong: the rest is in the tree below.
+    Ends,
+}
+
 /// Tells what happens since a moment.
 pub struct Progress {
     start: Millis,
+    detail: Detail,
+    style: Style,
 }
 
 impl Progress {
-    pub fn since(start: Millis) -> Self {
-        Self { start }
+    pub fn since(start: Millis, detail: Detail, style: Style) -> Self {
+        Self { start, detail, style }
     }
 
     /// The line for something that happened, if a person wants to know of it.
     pub fn line(&self, path: &AgentPath, what: &What) -> Option<String> {
-        let (at, text) = match what {
+        let (at, role, text) = match what {
             What::Found(_) => return None,
-            What::Missed => (None, "(so much happened that some of it is not shown)".to_owned()),
-            What::Happened { at, event } => (Some(*at), tell(*at, event)?),
+            // What is drawn is read from the agents themselves, and misses nothing.
+            What::Missed if self.detail == Detail::Ends => return None,
+            What::Missed => (None, Role::Warning, "(so much happened that some of it is not shown)".to_owned()),
+            What::Happened { at, event } => {
+                let role = role(event);
+                let is_wanted = self.detail == Detail::All || is_end_or_trouble(event);
+                (Some(*at), role, tell(*at, event).filter(|_| is_wanted)?)
+            }
+        };
+        let text = match what {
+            What::Happened { event: Event::TurnEnded { outcome: Outcome::Completed, message: Some(said), .. }, .. }
+                if self.detail == Detail::Ends && !path.is_root() =>
+            {
+                format!("{text}: {}", one_line(said, CUT))
+            }
+            _ => text,
         };
         let elapsed = at.map_or_else(|| " ".repeat(7), |at| format!("{:6.1}s", at.since(self.start).0 as f64 / 1000.0));
-        Some(format!("{elapsed} {path}  {text}"))
+        let (elapsed, path) = (self.style.paint(Role::Dim, &elapsed), self.style.paint(Role::Name, path.as_str()));
+        Some(format!("{elapsed} {path}  {}", self.style.paint(role, &text)))
+    }
+}
+
+/// What stays readable when the tree has moved on.
+fn is_end_or_trouble(event: &Event) -> bool {
+    matches!(event, Event::TurnEnded { .. } | Event::Warning(_) | Event::Paused { .. })
+}
+
+fn role(event: &Event) -> Role {
+    match event {
+        Event::Warning(_) | Event::Paused { .. } | Event::Retrying { .. } | Event::Waiting { .. } => Role::Warning,
+        Event::TurnEnded { outcome: Outcome::Completed, .. } => Role::Good,
+        Event::TurnEnded { outcome: Outcome::Cancelled, .. } => Role::Warning,
+        Event::TurnEnded { .. } => Role::Bad,
+        _ => Role::Plain,
     }
 }
 
@@ -75,10 +117,7 @@ fn tell_item(item: &Shown) -> Option<String> {
         Shown::Reasoning { text, .. } => format!("thinks: {}", one_line(text, CUT)),
         Shown::Command { command, result, .. } => {
             let how = result.as_ref().map(ended).unwrap_or_default();
-            let mut lines = command.trim().lines();
-            let first = one_line(lines.next().unwrap_or_default(), CUT);
-            let more = if lines.next().is_some() { " …" } else { "" };
-            format!("ran {first}{more}{how}")
+            format!("ran {}{how}", first_line(command, CUT))
         }
         Shown::Collab { tool, agents, prompt, ok, .. } => tell_collab(tool, agents, prompt.as_deref(), *ok),
         Shown::Mail { from, kind, text } => {
@@ -128,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_line_says_when_who_and_what_and_cannot_drive_a_terminal() {
-        let progress = Progress::since(Millis(1_000));
+        let progress = Progress::since(Millis(1_000), Detail::All, Style::PLAIN);
         let result = ToolResult { end: ToolEnd::Exited(0), wall: Duration::from_millis(120), ..ToolResult::nothing() };
         let command = "wc\x1b]0;x\x07 -l\nsrc".to_owned();
         let item = Shown::Command { call: "c".into(), command, result: Some(result) };
@@ -137,5 +176,41 @@ mod tests {
         let path = AgentPath::root().join("src").unwrap();
         let line = progress.line(&path, &what).unwrap();
         assert_eq!(line, "   2.3s /root/src  ran wc\\x1b]0;x\\x07 -l … (exit 0, 0.1s)");
+    }
+
+    #[test]
+    fn above_a_tree_stands_what_agents_say_at_their_end_and_what_goes_wrong() {
+        let happened = |event| What::Happened { at: Millis(1_500), event };
+        let ended = |outcome, message: &str| {
+            let message = Some(message.to_owned());
+            happened(Event::TurnEnded { turn: "t".into(), outcome, message, usage: Default::default() })
+        };
+        let (root, child) = (AgentPath::root(), AgentPath::root().join("a").unwrap());
+        let lines = {
+            let progress = Progress::since(Millis(0), Detail::Ends, Style::PLAIN);
+            let started = happened(Event::TurnStarted { turn: "t".into() });
+            let warned = happened(Event::Warning("odd".into()));
+            let all = [
+                (&child, started),
+                (&child, ended(Outcome::Completed, "eleven")),
+                (&child, ended(Outcome::Failed, "no answer")),
+                (&root, warned),
+                (&root, ended(Outcome::Completed, "the answer goes to stdout")),
+                (&root, What::Missed),
+            ];
+            all.iter().filter_map(|(path, what)| progress.line(path, what)).collect::<Vec<_>>()
+        };
+        let failed = "   1.5s /root/a  failed (0 tokens): no answer";
+        let warned = "   1.5s /root  warning: odd";
+        let (said, ended) = ("   1.5s /root/a  finished (0 tokens): eleven", "   1.5s /root  finished (0 tokens)");
+        assert_eq!(lines, [said, failed, warned, ended]);
+    }
+
+    #[test]
+    fn trouble_is_red_where_there_are_colours() {
+        let progress = Progress::since(Millis(0), Detail::All, Style::COLOURED);
+        let what = What::Happened { at: Millis(0), event: Event::Warning("odd".into()) };
+        let line = progress.line(&AgentPath::root(), &what).unwrap();
+        assert_eq!(line, "\x1b[2m   0.0s\x1b[0m \x1b[1m/root\x1b[0m  \x1b[33mwarning: odd\x1b[0m");
     }
 }

@@ -99,8 +99,14 @@ mod tests {
             std::fs::write(path, bytes).unwrap();
         }
         let at = |name: &str| root.path().join(name);
-        let homes =
-            Homes { home: at("home"), state: at("s"), config: at("c"), codex: at("codex"), by_codex_home: false };
+        let homes = Homes {
+            home: at("home"),
+            state: at("s"),
+            config: at("c"),
+            codex: at("codex"),
+            system: Vec::new(),
+            by_codex_home: false,
+        };
         (root, homes)
     }
 

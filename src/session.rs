@@ -22,10 +22,11 @@ pub fn find(journal: &dyn Journal, wanted: &Wanted, cwd: &Path) -> Result<Found,
     let entries = journal.list(&Filter::default()).map_err(|error| Failure::new(Exit::Failure, error.to_string()))?;
     let found = |entry: &Entry| Found { session: entry.thread.into(), cwd: entry.cwd.clone() };
     match wanted {
-        Wanted::Last => {
+        Wanted::Last | Wanted::LastOfAll => {
             // Newest first.
             let roots = || entries.iter().filter(|entry| entry.parent.is_none() && entry.error.is_none());
-            let here = roots().find(|entry| entry.cwd.as_deref().map(Path::new) == Some(cwd));
+            let is_here = |entry: &&Entry| entry.cwd.as_deref().map(Path::new) == Some(cwd);
+            let here = roots().find(is_here).filter(|_| *wanted == Wanted::Last);
             let last = here.or_else(|| roots().next());
             last.map(found)
                 .ok_or_else(|| Failure::usage("there is no tree in this home yet; `sapwood exec` starts one"))

@@ -9,20 +9,30 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sapwood_actors::agent::Settings;
 use sapwood_actors::agent::settings::SandboxMode;
+use sapwood_actors::agent::state::Asking;
+use sapwood_actors::clock::{Clock, SystemClock};
+use sapwood_actors::fold;
 use sapwood_actors::process::sandbox;
-use sapwood_model::{Model, Rehearsal, Script, Scripted};
+use sapwood_actors::service::ServiceError;
+use sapwood_model::Model;
+use sapwood_rollout::FileJournal;
 
-use crate::cli::{ExecArgs, Prompt};
-use crate::config::Config;
+use crate::cli::{ExecArgs, Prompt, Wanted};
+use crate::config::{Config, Places};
 use crate::exit::Failure;
 use crate::home::Homes;
 use crate::project;
+use crate::providers::{Choice, Environment, Providers, REHEARSAL};
+use crate::session::{self, Found};
 
 /// What a run needs.
 pub struct Setup {
     pub homes: Homes,
     /// Where rollouts are kept: not always the home that was named.
     pub home: PathBuf,
+    pub journal: Arc<FileJournal>,
+    /// The tree that is to go on.
+    pub resume: Option<Found>,
     pub cwd: PathBuf,
     pub model: Arc<dyn Model>,
     /// The program that runs commands.
@@ -32,39 +42,60 @@ pub struct Setup {
     pub notes: Vec<String>,
 }
 
-/// The model, and what is told of it.
-struct Chosen {
-    model: Arc<dyn Model>,
-    name: String,
-    provider: &'static str,
+/// The tree that goes on, and what its root's rollout recorded.
+struct Goes {
+    home: PathBuf,
+    found: Found,
+    recorded: Asking,
 }
 
 impl Setup {
-    /// Puts everything together; what is wrong is said before anything is written anywhere.
-    pub fn new(args: &ExecArgs) -> Result<Self, Failure> {
+    /// Puts everything together; what is wrong is said before anything is written anywhere. `originator` is the name
+    /// that the client gave itself.
+    pub fn new(args: &ExecArgs, originator: Option<&str>) -> Result<Self, Failure> {
         let cwd = directory(args.cd.as_deref())?;
         let flag = args.sandbox.as_deref().map(sandbox_flag).transpose()?;
         let homes = Homes::find(args.home.as_deref())?;
-        let config = Config::load(&homes, &args.overrides)?;
+        let places = Places { homes: &homes, cwd: &cwd, profile: args.profile.as_deref(), overrides: &args.overrides };
+        let config = Config::load(&places)?;
         let mut notes: Vec<String> = config.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
-        let chosen = choose(args.model.as_deref(), &config, &mut notes)?;
+        notes.extend(config.notes.iter().map(|note| format!("note: {note}")));
+        let usual = Settings::default();
+        let originator = originator.unwrap_or(&usual.originator).to_owned();
+        let now = Arc::new(|| SystemClock.now());
+        let providers = Providers::new(&config, Environment::of_process(&homes.codex), &originator, now);
+        let goes = args.resume.as_ref().map(|wanted| find(&homes, &config, &providers, wanted, &cwd)).transpose()?;
+        let recorded = goes.as_ref().map(|goes| &goes.recorded);
+        let choice = Choice::new(&config, args.model.as_deref(), recorded, &providers)?;
+        // What is wrong with the provider is said now; those of other agents wait until they are asked.
+        providers.model(&choice.provider)?;
+        notes.extend(providers.warnings(&choice.provider).into_iter().map(|warning| format!("warning: {warning}")));
+        notes.extend(choice.notes.iter().cloned());
+        tell_of_rehearsal(&choice, args.model.as_deref(), &config, &mut notes);
         let sandbox = flag.or(config.sandbox).unwrap_or_default();
         if sandbox == SandboxMode::ReadOnly {
             sandbox::probe().map_err(|why| Failure::configuration(why.to_string()))?;
         }
-        let mut home = homes.home.clone();
-        if chosen.provider == "rehearsal" && homes.is_codex() {
-            home.clone_from(&homes.state);
+        let (home, resume) = match goes {
+            Some(goes) => (goes.home, Some(goes.found)),
+            None => (home_of(&homes, &choice.provider).to_owned(), None),
+        };
+        if resume.is_none() && home != homes.home {
             let (ours, codex) = (home.display(), homes.home.display());
             notes.push(format!("note: the rehearsal never writes into a Codex home ({codex}); rollouts go to {ours}"));
         }
         let (shell, name) = shell();
-        let wait = config.wait();
-        let usual = Settings::default();
         let zone = TimeZone::system();
         let settings = Settings {
-            model: chosen.name.into(),
-            provider: chosen.provider.into(),
+            retries: providers.retries(&choice.provider),
+            model: choice.model.into(),
+            provider: choice.provider.into(),
+            effort: choice.effort.map(Into::into),
+            model_is_said: choice.is_said,
+            summary: config.summary.clone(),
+            verbosity: config.verbosity.clone(),
+            service_tier: config.service_tier.as_deref().map(tier),
+            originator,
             sandbox,
             shell: name.to_owned(),
             timezone: zone.iana_name().unwrap_or("Etc/UTC").to_owned(),
@@ -72,10 +103,12 @@ impl Setup {
             max_depth: config.max_depth.unwrap_or(usual.max_depth),
             slots: config.slots.unwrap_or(usual.slots),
             interrupt_message: config.interrupt_message.unwrap_or(usual.interrupt_message),
-            wait,
+            on_usage_limit: config.on_usage_limit.unwrap_or(usual.on_usage_limit),
+            wait: config.wait(),
             ..usual
         };
-        Ok(Self { homes, home, cwd, model: chosen.model, shell, settings, notes })
+        let journal = Arc::new(FileJournal::new(home.clone()));
+        Ok(Self { homes, home, journal, resume, cwd, model: Arc::new(providers), shell, settings, notes })
     }
 
     /// Looks at the project of the directory in which the root works.
@@ -86,6 +119,44 @@ impl Setup {
         if project::git_root(cwd).is_none() {
             self.notes.push(format!("note: {} is in no git repository", cwd.display()));
         }
+    }
+}
+
+/// Where a run with this provider keeps its rollouts.
+fn home_of<'a>(homes: &'a Homes, provider: &str) -> &'a Path {
+    if provider == REHEARSAL && homes.is_codex() { &homes.state } else { &homes.home }
+}
+
+/// Finds the tree that is to go on. Its rollouts are where its provider puts them, and that is only known from them:
+/// where this run would put its own, or in the home that was named.
+fn find(homes: &Homes, config: &Config, providers: &Providers, wanted: &Wanted, cwd: &Path) -> Result<Goes, Failure> {
+    let look = |home: &Path| {
+        let journal = FileJournal::new(home.to_owned());
+        let found = session::find(&journal, wanted, cwd)?;
+        let root = fold::read(&journal, found.session.into())
+            .map_err(|error| session::refused(ServiceError::Open(error), home))?;
+        Ok(Goes { home: home.to_owned(), found, recorded: root.asking })
+    };
+    let first = home_of(homes, &providers.chosen(config));
+    look(first).or_else(|why| if first == homes.home { Err(why) } else { look(&homes.home).map_err(|_| why) })
+}
+
+/// Codex's word for a tier, in the words of the provider.
+fn tier(name: &str) -> String {
+    if name == "fast" { "priority".to_owned() } else { name.to_owned() }
+}
+
+fn tell_of_rehearsal(choice: &Choice, flag: Option<&str>, config: &Config, notes: &mut Vec<String>) {
+    if choice.provider != REHEARSAL {
+        return;
+    }
+    let how = if config.provider.is_some() { "" } else { " (no model_provider is configured)" };
+    notes.push(format!(
+        "note: this is the rehearsal, a program and no language model{how}; model_provider in config.toml or \
+         -c chooses another, see `sapwood exec --help`"
+    ));
+    if let Some(model) = flag {
+        notes.push(format!("note: the rehearsal is no model, so -m {model} has no effect"));
     }
 }
 
@@ -110,49 +181,6 @@ fn sandbox_flag(mode: &str) -> Result<SandboxMode, Failure> {
             "-s workspace-write is not available in this version yet; use -s read-only, or -s danger-full-access",
         )),
         other => Err(Failure::usage(format!("-s {other}: there is no such mode; use read-only or danger-full-access"))),
-    }
-}
-
-fn choose(flag: Option<&str>, config: &Config, notes: &mut Vec<String>) -> Result<Chosen, Failure> {
-    const WITHOUT: &str = "this version has no HTTP provider yet; `-c model_provider=rehearsal` runs without one";
-    let name = flag.map(str::to_owned).or_else(|| config.model.clone());
-    let key = ["OPENAI_API_KEY", "CODEX_API_KEY"]
-        .into_iter()
-        .find(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
-    match (&config.provider, key) {
-        (Some(provider), _) if provider.id == "scripted" => {
-            let Some(path) = &config.script else {
-                return Err(Failure::configuration(
-                    "model_provider `scripted` needs a script: set sapwood.script to its file",
-                ));
-            };
-            let script = Script::load(path).map_err(|error| Failure::configuration(error.to_string()))?;
-            let mut model = Scripted::new(script);
-            if let Some(log) = &config.script_log {
-                model = model.log(log).map_err(|error| {
-                    let log = log.display();
-                    Failure::configuration(format!("sapwood.script_log {log} cannot be written: {error}"))
-                })?;
-            }
-            let name = name.unwrap_or_else(|| "scripted".to_owned());
-            Ok(Chosen { model: Arc::new(model), name, provider: "scripted" })
-        }
-        (Some(provider), _) if provider.id != "rehearsal" => {
-            let (place, id) = (&provider.place, &provider.id);
-            Err(Failure::configuration(format!("{place}: model_provider `{id}`: {WITHOUT}")))
-        }
-        (None, Some(key)) => Err(Failure::configuration(format!("{key} is set, but {WITHOUT}"))),
-        (provider, _) => {
-            let how = if provider.is_some() { "" } else { " (no model_provider is configured)" };
-            notes.push(format!(
-                "note: this is the rehearsal, a program and no language model{how}; model_provider in config.toml or \
-                 -c chooses another, see `sapwood exec --help`"
-            ));
-            if let Some(model) = flag {
-                notes.push(format!("note: the rehearsal is no model, so -m {model} has no effect"));
-            }
-            Ok(Chosen { model: Arc::new(Rehearsal), name: "rehearsal".to_owned(), provider: "rehearsal" })
-        }
     }
 }
 

@@ -25,6 +25,13 @@ pub enum What {
     Missed,
 }
 
+impl What {
+    /// True for what a person is told who wants to know of nothing else.
+    pub fn is_warning(&self) -> bool {
+        matches!(self, What::Happened { event: Event::Warning(_), .. })
+    }
+}
+
 type Found = (Arc<Seat>, Box<SeatView>, Subscription);
 
 /// Subscriptions to all seats of a tree, behind one bell.

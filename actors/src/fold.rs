@@ -3,7 +3,7 @@
 //! A fork names its source in its first line and copies nothing: its history is the source's lines below an ordinal,
 //! then its own. The source may be a fork itself. Reading takes no lock and writes nothing.
 
-use sapwood_protocol::{Line, ThreadId};
+use sapwood_protocol::ThreadId;
 use sapwood_rollout::{Journal, OpenError, Rollout};
 
 use crate::agent::Agent;
@@ -23,17 +23,41 @@ pub fn read(journal: &dyn Journal, thread: ThreadId) -> Result<Agent, OpenError>
 /// if the sources never come to a beginning. A rollout that inherits less than it says, because its source lost its
 /// end, is folded with what there is.
 pub fn fold(journal: &dyn Journal, thread: ThreadId, rollout: &Rollout) -> Result<Agent, OpenError> {
-    let corrupt = |why| OpenError::Corrupt { thread, place: thread.to_string(), why };
-    Chain { journal, threads: vec![thread] }.fold(rollout, None).map_err(corrupt)
+    of_fork(journal, thread, rollout, None)
+}
+
+/// The same, of a fork whose source may be in memory already: as far as it is inherited, and of no other fork.
+pub fn of_fork(
+    journal: &dyn Journal,
+    thread: ThreadId,
+    rollout: &Rollout,
+    source: Option<&Agent>,
+) -> Result<Agent, OpenError> {
+    let chain = Chain { journal, threads: vec![thread], known: source };
+    chain.run(rollout, None)
+}
+
+/// Reads the agent of a thread as it was before the line with the number `end`, without what is its alone: inputs, children,
+/// processes.
+pub fn below(journal: &dyn Journal, thread: ThreadId, end: u64) -> Result<Agent, OpenError> {
+    let chain = Chain { journal, threads: vec![thread], known: None };
+    chain.run(&journal.read(thread)?, Some(end))
 }
 
 /// The rollouts that are being folded, each the source of the one before.
 struct Chain<'a> {
     journal: &'a dyn Journal,
     threads: Vec<ThreadId>,
+    /// The source of the first one, if it is known.
+    known: Option<&'a Agent>,
 }
 
 impl Chain<'_> {
+    fn run(mut self, rollout: &Rollout, end: Option<u64>) -> Result<Agent, OpenError> {
+        let thread = self.threads[0];
+        self.fold(rollout, end).map_err(|why| OpenError::Corrupt { thread, place: thread.to_string(), why })
+    }
+
     /// Folds a rollout; of a source, only what stands below the ordinal `end`.
     fn fold(&mut self, rollout: &Rollout, end: Option<u64>) -> Result<Agent, String> {
         let mut agent = Agent::default();
@@ -45,12 +69,19 @@ impl Chain<'_> {
         if let Some(base) = agent.identity().base.clone() {
             // What is inherited further up ends where the nearer source was cut, too.
             let below = end.map_or(base.end_ordinal_exclusive, |end| end.min(base.end_ordinal_exclusive));
-            let source = self.source(base.thread_id, below)?;
-            agent.inherit(source);
+            let known = self.known.take().filter(|known| known.identity().thread == base.thread_id);
+            agent.inherit(match known {
+                Some(known) => known.to_inherit(),
+                None => self.source(base.thread_id, below)?,
+            });
         }
         match end {
             None => lines.for_each(|line| agent.apply(&line)),
-            Some(end) => lines.filter(|line| is_below(line, end)).for_each(|line| agent.apply(&line)),
+            Some(end) => lines.for_each(|line| {
+                if agent.is_below(&line, end) {
+                    agent.apply(&line);
+                }
+            }),
         }
         Ok(agent)
     }
@@ -82,10 +113,4 @@ impl Chain<'_> {
             _ => why.to_owned(),
         }
     }
-}
-
-/// True for a line with a Codex type below this ordinal. Lines of ours have none: accepted inputs, children and
-/// processes are the source's alone.
-fn is_below(line: &Line, end: u64) -> bool {
-    line.view().is_ok_and(|view| view.ordinal.is_some_and(|ordinal| ordinal < end))
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use sapwood_mailbox::Envelope;
 use sapwood_protocol::ThreadId;
+use sapwood_rollout::OpenError;
 use sapwood_supervisor::core::{Class, Incarnation, Need};
 use sapwood_supervisor::driver::{Fault, Host, Next, Port, Resident, Seat as Place, Supervisor};
 
@@ -99,7 +100,8 @@ impl Slots for PortSlots {
 
 fn fault(error: ShellError) -> Fault {
     match error {
-        ShellError::Runaway => Fault::Fatal(error.to_string()),
+        // Trying again changes nothing about these.
+        ShellError::Runaway | ShellError::Open(OpenError::HistoryMode { .. }) => Fault::Fatal(error.to_string()),
         ShellError::Open(_) | ShellError::Append(_) | ShellError::Outbox => Fault::Storage(error.to_string()),
     }
 }

@@ -7,7 +7,7 @@
 //!   for resting with an input on its way.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use sapwood_mailbox::{Caps, Mailbox, Permit};
@@ -21,6 +21,7 @@ use serde::{Serialize, Serializer};
 use crate::agent::Agent;
 use crate::agent::effect::Input;
 use crate::agent::inbox::REMEMBERED;
+use crate::agent::turn::Turn;
 use crate::feed::Feed;
 
 /// What travels through an agent's mailbox.
@@ -56,6 +57,9 @@ pub struct Seat {
     /// What is shown of it.
     pub feed: Feed,
     pub(crate) gate: Mutex<Gate>,
+    /// Of a fork: its source as far as it is inherited. Its incarnations share this, and read it from the source's rollout
+    /// where it was made by another process.
+    source: OnceLock<Arc<Agent>>,
     pub(crate) view: Mutex<SeatView>,
 }
 
@@ -142,12 +146,14 @@ pub struct SeatView {
     pub turn: Option<TurnId>,
     /// The turn only waits.
     pub parked: bool,
+    /// It waits for mail, until then at most.
+    pub waits_until: Option<Millis>,
     /// Tokens so far.
     pub usage: Usage,
     /// When it last did something.
     pub progress: Millis,
-    /// The last turn was closed because its process died.
-    pub died: Option<TurnId>,
+    /// The last turn, if it did not come to an end of its own.
+    pub cut_short: Option<TurnId>,
     /// The text of its last message.
     pub last_message: Option<String>,
     /// How its last turn ended.
@@ -252,9 +258,10 @@ impl SeatView {
             status: AgentStatus::of(agent),
             turn: agent.turn.as_ref().map(|turn| turn.id.clone()),
             parked: agent.parked(),
+            waits_until: agent.turn.as_ref().and_then(Turn::awaits_mail_until),
             usage: agent.usage,
             progress: last.map_or(Millis(0), |turn| turn.at),
-            died: agent.died().then(|| last.map(|turn| turn.id.clone())).flatten(),
+            cut_short: agent.cut_short().map(|turn| turn.id.clone()),
             last_message: last.and_then(|turn| turn.message.clone()),
             outcome: last.map(|turn| turn.outcome),
             error: last.and_then(|turn| turn.error.clone()),
@@ -300,8 +307,20 @@ impl Seat {
             mailbox: Arc::new(Mailbox::new(Caps::default())),
             feed: Feed::default(),
             gate: Mutex::new(gate),
+            source: OnceLock::new(),
             view: Mutex::new(SeatView::of(agent)),
         }
+    }
+
+    /// The agent was just forked from this source. Said once.
+    pub(crate) fn inherits(&self, source: Arc<Agent>) {
+        // Said twice, it is the same one.
+        let _ = self.source.set(source);
+    }
+
+    /// The source of a fork, if this process made it.
+    pub(crate) fn source(&self) -> Option<&Agent> {
+        self.source.get().map(Arc::as_ref)
     }
 
     /// Takes the log for an incarnation.
@@ -331,5 +350,10 @@ impl Seat {
     /// What is shown of it now.
     pub fn view(&self) -> SeatView {
         self.view.lock().clone()
+    }
+
+    /// Looks at what is shown of it now, and copies nothing. `look` runs under a lock: it does not wait.
+    pub fn look<T>(&self, look: impl FnOnce(&SeatView) -> T) -> T {
+        look(&self.view.lock())
     }
 }

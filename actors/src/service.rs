@@ -1,5 +1,6 @@
 //! The service facade: requests in, feeds out. `exec` uses it, and the app server will.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use sapwood_protocol::ids::InputId;
 use sapwood_protocol::own::{Accepted, Body, InputLane};
 use sapwood_protocol::{AgentPath, Ids, SessionId, ThreadId};
 use sapwood_rollout::{Journal, OpenError};
-use sapwood_supervisor::core::{Config, Need, Phase};
+use sapwood_supervisor::core::{Config, Need, Phase, Slot};
 use sapwood_supervisor::driver::Supervisor;
 use tokio::task::JoinHandle;
 
@@ -76,6 +77,17 @@ pub struct Running {
     ended: JoinHandle<()>,
 }
 
+/// What keeps an agent from working.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldUp {
+    /// It is in line for a slot.
+    Slot,
+    /// It crashed, and is started again in a moment.
+    Restart,
+    /// Its storage fails, and is tried again.
+    Storage,
+}
+
 impl Service {
     /// A service over this journal. `program` is the sapwood binary, which also runs the commands.
     pub fn new(
@@ -111,7 +123,7 @@ impl Service {
         let session = SessionId::from(ids.thread(now));
         let id = InputId::from(ids.uuid(now).to_string());
         let tree = self.tree(session, settings, ids);
-        let body = Some(Body::User { text });
+        let body = Some(Body::user(text));
         let first = Accepted { id, place: 0, lane: InputLane::User, wake: true, from: None, body };
         let root = tree.make_root(cwd, Some(&first))?;
         let running = self.run(tree, Vec::new()).await?;
@@ -181,6 +193,17 @@ impl Running {
         })
     }
 
+    /// What keeps agents from working now, by the supervisor's table; who is not in it is not kept.
+    pub fn held_up(&self) -> BTreeMap<ThreadId, HeldUp> {
+        let held_up = |phase: Phase| match phase {
+            Phase::Queued { .. } | Phase::Awake { slot: Slot::Wanted(_), .. } => Some(HeldUp::Slot),
+            Phase::Restarting { .. } => Some(HeldUp::Restart),
+            Phase::StorageBlocked { .. } => Some(HeldUp::Storage),
+            _ => None,
+        };
+        self.supervisor.view().into_iter().filter_map(|row| Some((row.seat, held_up(row.phase)?))).collect()
+    }
+
     /// Ends all incarnations in order. What is open stays open in the rollouts, and goes on when it is resumed.
     pub async fn shutdown(self) {
         self.supervisor.shutdown().await;
@@ -225,7 +248,7 @@ pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
             seat.occupy(&*tree.journal)?;
         }
         let open = agent.turn.is_some() && !agent.parked();
-        let due = agent.last_turn.as_ref().filter(|turn| turn.is_reported() && identity.parent.is_some());
+        let due = agent.due().last();
         if agent.quarantined.is_none() && (open || due.is_some()) {
             seats.push((identity.path.depth(), Arc::clone(&seat), if open { None } else { due.map(|turn| turn.n) }));
         }

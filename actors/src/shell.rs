@@ -96,7 +96,7 @@ impl<W: Workers, S: Slots> Shell<W, S> {
     pub fn load(tree: Arc<Tree>, seat: Arc<Seat>, workers: W, slots: S, granted: bool) -> Result<Self, ShellError> {
         let log = seat.occupy(&*tree.journal)?;
         let epoch = log.fence();
-        let agent = fold::fold(&*tree.journal, seat.thread, &log.read()?)?;
+        let agent = fold::of_fork(&*tree.journal, seat.thread, &log.read()?, seat.source())?;
         let machine = Machine::sharing(agent, Arc::clone(&tree.settings), Arc::clone(&tree.frames));
         let mut machine = machine.with_history(seat.history);
         if granted {
@@ -225,7 +225,7 @@ impl<W: Workers, S: Slots> Shell<W, S> {
                 crate::process::Processes::kill_leftover(group);
             }
             Effect::Ask { call, ask } => {
-                let answer = self.tree.ask(&self.seat, ask);
+                let answer = self.tree.ask(&self.seat, ask, self.machine.agent());
                 inputs.push_back(Input::Answered { call, answer });
             }
             Effect::Report(report) => {

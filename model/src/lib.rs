@@ -12,12 +12,16 @@
 //! Where to start reading: [`Model`] is the port, [`request`] how a model of our own looks into a request,
 //! [`scripted`] and [`Rehearsal`] who answers without a provider.
 
+pub mod governor;
+pub mod http;
 mod port;
 mod produce;
 mod rehearsal;
 pub mod request;
 pub mod scripted;
 
+pub use governor::{Governor, Governors, Headroom, Pass};
+pub use http::{Http, HttpError, Provider, Secret};
 pub use port::{
     Body, BoxFuture, Delta, DeltaSink, HistoryInitialization, Model, ModelError, NoDeltas, Origin, Priority, Refusal,
     Request, Response, SafetyBuffering, ToolName,

@@ -2,11 +2,13 @@
 //!
 //! They never have an ordinal: Codex numbers from the last line it can parse, and would use ours again.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::ids::{CallId, InputId, ThreadId, TurnId};
 use crate::item::MailKind;
-use crate::line::{Line, LineError, View};
+use crate::line::{EarlyOutput, Line, LineError, View};
 use crate::path::AgentPath;
 use crate::time::Millis;
 
@@ -28,6 +30,9 @@ pub enum Own {
     Begun(Begun),
     /// A tool may have had effects from here on.
     ToolStarted(ToolStarted),
+    /// A tool has ended before an earlier call of its answer: its output waits. Only in a legacy rollout, where no line of
+    /// Codex's could carry the mark.
+    ToolEnded(EarlyOutput),
     /// A child is being made.
     Spawn(Spawn),
     /// A turn waits for mail.
@@ -88,6 +93,14 @@ pub enum Body {
     User {
         /// The text.
         text: String,
+        /// Settings that are applied before it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        settings: Option<Box<ThreadSettings>>,
+    },
+    /// Settings of the thread, in their place among what is said.
+    Settings {
+        /// What is set.
+        settings: ThreadSettings,
     },
     /// Mail.
     Mail {
@@ -103,11 +116,36 @@ pub enum Body {
     },
 }
 
+/// What an input sets of its thread, for the turns that begin afterwards. What it leaves out stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadSettings {
+    /// The provider, by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Arc<str>>,
+    /// The model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Arc<str>>,
+    /// The reasoning effort; `null` takes it back.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
+    pub effort: Option<Option<Arc<str>>>,
+}
+
+/// What is there was said, also `null`.
+fn said<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<Arc<str>>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
 impl Body {
+    /// What a user said, and nothing else.
+    pub fn user(text: impl Into<String>) -> Self {
+        Body::User { text: text.into(), settings: None }
+    }
+
     /// What it says.
     pub fn text(&self) -> &str {
         match self {
-            Body::User { text } | Body::Mail { text, .. } => text,
+            Body::User { text, .. } | Body::Mail { text, .. } => text,
+            Body::Settings { .. } => "",
         }
     }
 }
@@ -195,6 +233,21 @@ pub struct Spawn {
     pub call: CallId,
     /// Its path.
     pub path: AgentPath,
+    /// What it inherits of its spawner's history; nothing if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fork: Option<Fork>,
+}
+
+/// The part of a spawner's history that a child inherits. Written before the child exists, so that making it again gives
+/// it the same part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fork {
+    /// The first line of the spawner's rollout that is not inherited: its ordinal, or in a legacy rollout its number among
+    /// the lines with a Codex type.
+    pub end: u64,
+    /// Only the last so many turns before that; all of them if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns: Option<u32>,
 }
 
 /// `sapwood.waiting`.
@@ -239,6 +292,7 @@ impl Own {
             Own::Settled(_) => "sapwood.settled",
             Own::Begun(_) => "sapwood.begun",
             Own::ToolStarted(_) => "sapwood.tool_started",
+            Own::ToolEnded(_) => "sapwood.tool_ended",
             Own::Spawn(_) => "sapwood.spawn",
             Own::Waiting(_) => "sapwood.waiting",
             Own::Paused(_) => "sapwood.paused",
@@ -258,6 +312,7 @@ impl Own {
             "sapwood.settled" => Own::Settled(view.payload()?),
             "sapwood.begun" => Own::Begun(view.payload()?),
             "sapwood.tool_started" => Own::ToolStarted(view.payload()?),
+            "sapwood.tool_ended" => Own::ToolEnded(view.payload()?),
             "sapwood.spawn" => Own::Spawn(view.payload()?),
             "sapwood.waiting" => Own::Waiting(view.payload()?),
             "sapwood.paused" => Own::Paused(view.payload()?),
@@ -298,10 +353,27 @@ mod tests {
                 from: None,
                 body: None,
             }),
+            Own::Accepted(Accepted {
+                id: id.clone(),
+                place: 2,
+                lane: InputLane::User,
+                wake: false,
+                from: None,
+                body: Some(Body::Settings {
+                    settings: ThreadSettings { model: Some("m".into()), effort: Some(None), ..ThreadSettings::default() },
+                }),
+            }),
             Own::Settled(Settled { id: id.clone(), how: How::DeadLetter }),
             Own::Begun(Begun { id }),
             Own::ToolStarted(ToolStarted { call: call.clone(), group: Some(ProcessGroup { id: 7, start: 9 }) }),
-            Own::Spawn(Spawn { child: thread, call: call.clone(), path }),
+            Own::Spawn(Spawn { child: thread, call: call.clone(), path: path.clone(), fork: None }),
+            Own::Spawn(Spawn {
+                child: thread,
+                call: call.clone(),
+                path,
+                fork: Some(Fork { end: 12, turns: Some(2) }),
+            }),
+            Own::ToolEnded(EarlyOutput { call: call.clone(), text: "out".into() }),
             Own::Waiting(Waiting { call, until: Millis(5) }),
             Own::Paused(Paused { until: Some(Millis(7)), reason: "used up".into() }),
             Own::Quarantined(Quarantined { reason: "panic".into() }),

@@ -29,6 +29,8 @@ impl Entry {
         };
         match head {
             Ok(head) => Entry {
+                // Listed with all that is known of it, and with the reason why nobody here can write it.
+                error: head.is_paginated().err().map(|error| error.to_string()),
                 created: head.created.unwrap_or(created),
                 session: Some(head.session),
                 parent: head.parent,

@@ -3,6 +3,7 @@
 //! `sessions/YYYY/MM/DD/rollout-<local time>-<thread>.jsonl`, `archived_sessions/`, `thread-writer-locks/`.
 //! Archived rollouts are found and read, not written. Compressed ones are listed with an error.
 
+mod fork;
 mod index;
 mod layout;
 mod locks;
@@ -136,6 +137,15 @@ impl Journal for FileJournal {
         if self.index.contains(thread).map_err(|error| failed("search", &self.home, &error))? {
             return Err(OpenError::Exists { thread });
         }
+        let source = |thread| match self.file(thread, OpenOptions::new().read(true)) {
+            Ok((_, file)) => Ok(file),
+            Err(error) => Err(format!("cannot be read: {error}")),
+        };
+        // A first line is there: it was just looked at.
+        let birth = match fork::placed(&lines[0], source).map_err(|why| corrupt(thread, &place.path, why))? {
+            Some(first) => Birth::of(thread, &[&[first], &lines[1..]].concat())?,
+            None => birth,
+        };
         let file = self.give_birth(thread, &place.path, &birth.bytes)?;
         self.index.insert(place.clone());
         let storage = FileStorage::new(file, lock);

@@ -8,7 +8,8 @@ use sapwood_protocol::{AgentPath, Line, Millis, SessionId, ThreadId};
 
 /// Everything that keeps rollouts: files now; a database can implement it later.
 pub trait Journal: Send + Sync + 'static {
-    /// Makes a rollout that holds `lines` from its first moment, and opens it. Fails if the thread exists.
+    /// Makes a rollout that holds `lines` from its first moment, and opens it. Fails if the thread exists. The first line
+    /// of a fork (`history_base`) names thread and ordinal; where the storage needs to know more, it adds that.
     fn create(&self, new: &NewThread, lines: &[Line]) -> Result<Arc<dyn Log>, OpenError>;
     /// Opens a rollout for writing: takes its writer lock and ends a broken tail.
     fn open(&self, thread: ThreadId) -> Result<Arc<dyn Log>, OpenError>;

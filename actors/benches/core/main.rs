@@ -1,4 +1,5 @@
-//! What the core costs: machines, shells, log and an in-process scripted model, without a network and without a client.
+//! What the core costs: machines, shells, log and an in-process scripted model, without a network and without a client;
+//! and the same with a Responses server on loopback (see `http.rs`).
 //!
 //! Each number stands beside what we are after and beside a limit measured in the same process: a bare task, a bare
 //! respawn, or a bare `write(2)` of the same bytes. CPU is the process's own, so that other load changes it little;
@@ -10,6 +11,7 @@ mod accept;
 mod actors;
 mod agents;
 mod fan;
+mod http;
 mod measure;
 mod recording;
 mod seats;
@@ -42,7 +44,7 @@ impl Scale {
 
 type Section = fn(Scale) -> Vec<Row>;
 
-const SECTIONS: [(&str, Section); 10] = [
+const SECTIONS: [(&str, Section); 13] = [
     ("mailbox", actors::mailbox),
     ("restart", actors::restart),
     ("turn", turns::turn),
@@ -53,6 +55,9 @@ const SECTIONS: [(&str, Section); 10] = [
     ("long", agents::long),
     ("open", agents::open),
     ("many", agents::many),
+    ("http-turn", http::turn),
+    ("http-child", http::child),
+    ("http-many", http::many),
 ];
 
 /// What a section's process puts before each row.

@@ -61,7 +61,7 @@ impl Team {
 
     /// Makes the root with its first input.
     pub fn start(&mut self, text: &str) -> Arc<Seat> {
-        let (id, body) = (self.next_input(), Some(Body::User { text: text.to_owned() }));
+        let (id, body) = (self.next_input(), Some(Body::user(text)));
         let first = Accepted { id, place: 0, lane: InputLane::User, wake: true, from: None, body };
         self.tree.make_root("/home/somebody/project", Some(&first)).expect("a root")
     }

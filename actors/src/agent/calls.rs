@@ -5,14 +5,15 @@
 
 use sapwood_protocol::CallId;
 use sapwood_protocol::item::MailKind;
-use sapwood_protocol::own::{Own, ProcessGroup, Spawn, ToolStarted, Waiting};
+use sapwood_protocol::line::EarlyOutput;
+use sapwood_protocol::own::{Fork, Own, ProcessGroup, Spawn, ToolStarted, Waiting};
 use serde_json::Value;
 
 use super::effect::{Answer, Ask, Effect, Event, Shown, Timer, ToolEnd, ToolResult, Want};
 use super::lines;
 use super::machine::Step;
 use super::prompt;
-use super::tools::{self, Tool, WaitEnd};
+use super::tools::{self, ForkTurns, Tool, WaitEnd};
 use super::turn::{Call, CallState, Turn};
 use super::volatile::Closing;
 
@@ -86,10 +87,16 @@ impl<'a> Step<'a, '_> {
                 self.volatile.busy.insert(id, effect);
                 return false;
             }
-            Tool::Spawn { path, message } => {
+            Tool::Spawn { path, message, fork } => {
                 self.begun(turn, collab(&id, "spawn_agent", Some(message)));
                 let child = self.ctx.ids.thread(self.ctx.now);
-                let spawn = Spawn { child, call: id, path };
+                let end = self.batch.number();
+                let fork = match fork {
+                    ForkTurns::None => None,
+                    ForkTurns::All => Some(Fork { end, turns: None }),
+                    ForkTurns::Last(turns) => Some(Fork { end, turns: Some(turns) }),
+                };
+                let spawn = Spawn { child, call: id, path, fork };
                 self.batch.own(&Own::Spawn(spawn.clone()));
                 self.ask_spawn(turn, call, spawn, false);
                 return true;
@@ -133,7 +140,8 @@ impl<'a> Step<'a, '_> {
             return self.answered(call.id.clone(), Answer::Refused(text));
         };
         self.volatile.busy.insert(call.id.clone(), ASKED);
-        let ask = Ask::Spawn { spawn, message, n: call.n, turn: turn.origin(), only_find };
+        let settings = self.asked().for_a_child(self.settings);
+        let ask = Ask::Spawn { spawn, message, n: call.n, turn: turn.origin(), settings, only_find };
         self.effects.push(Effect::Ask { call: call.id.clone(), ask });
     }
 
@@ -222,7 +230,7 @@ impl<'a> Step<'a, '_> {
             self.batch.output(self.ctx.ids, call, &output);
         } else {
             let shown = shown.expect("only shell commands end early, and they are shown");
-            self.batch.completed(thread, &turn.id, shown, self.ctx.now, Some(&lines::early(&call.id, output)));
+            self.batch.ended_early(thread, &turn.id, shown, EarlyOutput { call: call.id.clone(), text: output });
         }
     }
 

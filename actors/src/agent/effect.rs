@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sapwood_model::{ModelError, Request, Response};
-use sapwood_protocol::own::{Outcome, ProcessGroup, Spawn, TurnOrigin};
+use sapwood_protocol::own::{Outcome, ProcessGroup, Spawn, ThreadSettings, TurnOrigin};
 use sapwood_protocol::{AgentPath, CallId, Ids, Line, Millis, ThreadId, TurnId, Usage};
 
 use super::volatile::Volatile;
@@ -252,6 +252,8 @@ pub enum Ask {
         n: u64,
         /// The turn that asks.
         turn: TurnOrigin,
+        /// Whom it is to ask, where that is not what the run says.
+        settings: Option<Box<ThreadSettings>>,
         /// Only find it: a dead process wanted it.
         only_find: bool,
     },

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use sapwood_model::{ModelError, Response};
 use sapwood_protocol::item::{Item, ItemView, message_text};
 use sapwood_protocol::line::{Cause, EarlyOutput, Mark};
-use sapwood_protocol::own::{Accepted, InputLane, Own, Sender, TurnOrigin};
+use sapwood_protocol::own::{Accepted, Body, InputLane, Own, Sender, ThreadSettings, TurnOrigin};
 use sapwood_protocol::{AgentPath, CallId, Ids, Line, Millis, RateLimits, SessionId, ThreadId, TurnId, Usage};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::effect::{ToolEnd, ToolResult};
+use super::fork::Inherited;
+use super::legacy;
 use super::machine::Asked;
 use super::settings::{SandboxMode, Settings};
 use super::state::{Agent, Identity};
@@ -21,13 +23,20 @@ use super::turn::{Call, Turn};
 pub struct Batch {
     now: Millis,
     ordinal: Option<u64>,
+    /// The number of the next line with a Codex type: its ordinal, where it has one.
+    number: u64,
     lines: Vec<Line>,
 }
 
 impl Batch {
     /// A batch that continues the rollout of `agent`.
     pub fn after(agent: &Agent, now: Millis) -> Self {
-        Self { now, ordinal: agent.next_ordinal, lines: Vec::new() }
+        Self { now, ordinal: agent.next_ordinal, number: agent.next_number(), lines: Vec::new() }
+    }
+
+    /// A batch that begins a paginated rollout with this ordinal.
+    pub(super) fn at(ordinal: u64, now: Millis) -> Self {
+        Self { now, ordinal: Some(ordinal), number: ordinal, lines: Vec::new() }
     }
 
     /// The lines.
@@ -35,15 +44,16 @@ impl Batch {
         self.lines
     }
 
-    /// The ordinal of the next line with a Codex type.
-    pub fn ordinal(&self) -> u64 {
-        self.ordinal.unwrap_or_default()
+    /// The number of the next line with a Codex type: its ordinal, or in a legacy rollout the count of such lines before it.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// Adds a line with a Codex type.
     pub fn codex<P: Serialize + ?Sized>(&mut self, kind: &str, payload: &P, mark: Option<&Mark>) {
         self.lines.push(Line::encode(self.now, self.ordinal, kind, payload, mark));
         self.ordinal = self.ordinal.map(|ordinal| ordinal + 1);
+        self.number += 1;
     }
 
     /// Adds a line of ours.
@@ -56,13 +66,28 @@ impl Batch {
         self.codex("response_item", item, mark);
     }
 
-    /// Adds the snapshot of a completed item, as a client sees it.
+    /// Adds the snapshot of a completed item, as a client sees it; to a legacy rollout the event that stands for it there.
     pub fn completed(&mut self, thread: ThreadId, turn: &TurnId, item: Value, started: Millis, mark: Option<&Mark>) {
+        if self.ordinal.is_none() {
+            return legacy::events(thread, turn, &item, self.now).iter().for_each(|event| self.codex("event_msg", event, mark));
+        }
         let payload = json!({
             "type": "item_completed", "thread_id": thread, "turn_id": turn, "item": item,
             "started_at_ms": started, "completed_at_ms": self.now,
         });
         self.codex("event_msg", &payload, mark);
+    }
+
+    /// Adds what a call came to that has ended before an earlier one: its output waits for the ones before it.
+    pub fn ended_early(&mut self, thread: ThreadId, turn: &TurnId, item: Value, output: EarlyOutput) {
+        match self.ordinal {
+            Some(_) => {
+                let mark = Mark { output: Some(output), ..Mark::default() };
+                self.completed(thread, turn, item, self.now, Some(&mark));
+            }
+            // No event of a legacy rollout stands for a command.
+            None => self.own(&Own::ToolEnded(output)),
+        }
     }
 
     /// Adds the output of a call.
@@ -121,22 +146,31 @@ impl Batch {
     }
 
     /// Adds the settings of the thread, as its first turn leaves them.
-    pub fn settings_applied(&mut self, identity: &Identity, asked: Asked<'_>, settings: &Settings) {
+    pub fn settings_applied(
+        &mut self,
+        identity: &Identity,
+        asked: Asked<'_>,
+        settings: &Settings,
+        mark: Option<&Mark>,
+    ) {
         let Asked { provider, model, effort } = asked;
         let mut applied = json!({
             "model": model, "model_provider_id": provider, "approval_policy": "never",
             "approvals_reviewer": "user",
         });
         permissions(&mut applied, settings.sandbox);
+        extend(&mut applied, json!({"cwd": identity.cwd, "runtime_workspace_roots": [identity.cwd]}));
+        if let Some(effort) = effort {
+            applied["reasoning_effort"] = json!(effort);
+        }
         let rest = json!({
-            "cwd": identity.cwd, "runtime_workspace_roots": [identity.cwd],
             "collaboration_mode": {"mode": "default", "settings":
                 {"model": model, "reasoning_effort": effort, "developer_instructions": null}},
         });
         extend(&mut applied, rest);
         let payload =
             json!({"type": "thread_settings_applied", "thread_id": identity.thread, "thread_settings": applied});
-        self.codex("event_msg", &payload, None);
+        self.codex("event_msg", &payload, mark);
     }
 
     /// Adds the model's answer: its items, then the record that closes it.
@@ -189,6 +223,15 @@ impl Batch {
             payload["last_agent_message"] = Value::Null;
             payload["error"] = json!({"message": error.to_string(), "codex_error_info": error.codex_error_info()});
         }
+        self.codex("event_msg", &payload, None);
+    }
+
+    /// Adds the line that ends, for a fork alone, a turn that goes on in its source.
+    pub(super) fn turn_left(&mut self, turn: &TurnOrigin, started: Millis) {
+        let payload = json!({
+            "type": "turn_aborted", "root_turn_id": turn.root_turn, "turn_id": turn.turn, "reason": "interrupted",
+            "started_at": started.secs(),
+        });
         self.codex("event_msg", &payload, None);
     }
 
@@ -291,11 +334,6 @@ pub fn shown_wait(call: &CallId, sender: ThreadId) -> Value {
     })
 }
 
-/// The mark of an output that waits for the calls before it.
-pub fn early(call: &CallId, text: String) -> Mark {
-    Mark { output: Some(EarlyOutput { call: call.clone(), text }), ..Mark::default() }
-}
-
 /// Who is to be made.
 pub struct NewAgent<'a> {
     /// Its thread.
@@ -310,6 +348,10 @@ pub struct NewAgent<'a> {
     pub nickname: Option<&'a str>,
     /// Its working directory.
     pub cwd: &'a str,
+    /// What it inherits of its spawner's history.
+    pub fork: Option<&'a Inherited>,
+    /// Whom it asks, where that is not what the run says.
+    pub settings: Option<&'a ThreadSettings>,
     /// Its first input.
     pub first: Option<&'a Accepted>,
 }
@@ -323,7 +365,9 @@ pub fn birth(new: &NewAgent<'_>, settings: &Settings, ids: &mut Ids, now: Millis
             "agent_nickname": new.nickname, "agent_role": null,
         }}}),
     };
+    let (told_first, own) = new.fork.map(|fork| fork.lines(new.path, settings, ids, now)).unwrap_or_default();
     let mut meta = json!({"session_id": new.session, "id": new.thread});
+    extend(&mut meta, new.fork.map_or_else(|| json!({}), Inherited::origin));
     if let Some(parent) = new.parent {
         meta["parent_thread_id"] = json!(parent);
     }
@@ -340,18 +384,38 @@ pub fn birth(new: &NewAgent<'_>, settings: &Settings, ids: &mut Ids, now: Millis
     if let (Some(_), nickname) = (new.parent, new.nickname) {
         extend(&mut meta, json!({"thread_source": "subagent", "agent_nickname": nickname, "agent_path": new.path}));
     }
+    // A fork asks with the bytes of its source, unless it was told otherwise.
+    let source = new.fork.map(Inherited::source);
+    let provider = new.settings.and_then(|own| own.provider.as_ref()).or(source.and_then(|s| s.asking.provider.as_ref()));
+    let base = source.and_then(|source| source.identity().base_instructions.as_deref());
     extend(
         &mut meta,
         json!({
-            "model_provider": settings.provider,
-            "base_instructions": {"text": settings.base_instructions, "provenance": {"type": "custom"}},
-            "history_mode": "paginated", "multi_agent_version": "v2",
-            "context_window": {"window_id": ids.uuid(now)},
+            "model_provider": provider.unwrap_or(&settings.provider),
+            "base_instructions":
+                {"text": base.unwrap_or(&settings.base_instructions), "provenance": {"type": "custom"}},
+            "history_mode": "paginated",
         }),
     );
-    let mut lines = vec![Line::encode(now, Some(0), "session_meta", &meta, None)];
-    lines.extend(new.first.map(|first| Own::Accepted(first.clone()).line(now)));
+    extend(&mut meta, new.fork.map_or_else(|| json!({}), |fork| fork.history(own)));
+    extend(
+        &mut meta,
+        json!({"multi_agent_version": "v2", "context_window": {"window_id": ids.uuid(now)}}),
+    );
+    let start = new.fork.map_or(0, Inherited::start);
+    let mut lines = vec![Line::encode(now, Some(start), "session_meta", &meta, None)];
+    lines.extend(told_first);
+    let told = new.settings.map(|settings| settings_of_birth(new.thread, settings));
+    let first = new.first.map(|first| Accepted { place: u64::from(told.is_some()), ..first.clone() });
+    lines.extend(told.into_iter().chain(first).map(|accepted| Own::Accepted(accepted).line(now)));
     lines
+}
+
+/// Settings that a thread is born with, as its first input.
+fn settings_of_birth(thread: ThreadId, settings: &ThreadSettings) -> Accepted {
+    let body = Some(Body::Settings { settings: settings.clone() });
+    let id = format!("{thread}:settings").into();
+    Accepted { id, place: 0, lane: InputLane::User, wake: false, from: None, body }
 }
 
 /// The acceptance of mail from another agent.

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use sapwood_model::{HistoryInitialization, ModelError, Origin, Request, Response};
 use sapwood_protocol::item::{Item, ItemView, MailKind, Role, message_text};
 use sapwood_protocol::line::{Cause, Mark};
-use sapwood_protocol::own::{Begun, Body, How, Outcome, Own, Paused, Settled, TurnOrigin};
+use sapwood_protocol::own::{Begun, Body, How, Outcome, Own, Paused, Settled, ThreadSettings, TurnOrigin};
 use sapwood_protocol::{Line, Millis, RateLimits, Usage};
 use serde_json::json;
 
@@ -18,7 +18,7 @@ use super::inbox::{MAX_BEGUN, Pending};
 use super::lines::{self, Batch};
 use super::prompt::{self, Frame, Frames};
 use super::settings::{OnUsageLimit, Settings};
-use super::state::Agent;
+use super::state::{Agent, Asking};
 use super::turn::{Phase, Response as Answer, Turn};
 use super::volatile::{Closing, Failures, ReportState, Slot, Volatile};
 
@@ -62,15 +62,8 @@ impl Machine {
 
     /// The provider, model and effort of the agent's requests: those of the run where it said them, else the agent's own.
     fn asked(&self) -> Asked<'_> {
-        let (own, run) = (self.agent.identity(), &*self.settings);
-        let said = Asked { provider: &run.provider, model: &run.model, effort: run.effort.as_ref() };
-        match (&own.provider, &own.model) {
-            (Some(provider), Some(model)) if !run.model_is_said => {
-                Asked { provider, model, effort: own.effort.as_ref() }
-            }
-            (Some(provider), None) if !run.model_is_said => Asked { provider, ..said },
-            _ => said,
-        }
+        let of_turn = self.agent.turn.as_ref().and_then(|turn| turn.asking.as_ref());
+        Asked::by(of_turn.unwrap_or(&self.agent.asking), &self.settings)
     }
 
     /// The durable state.
@@ -86,7 +79,7 @@ impl Machine {
     /// True if nothing is open and nothing is to be done: the incarnation may go.
     pub fn may_sleep(&self) -> bool {
         let agent = &self.agent;
-        let due = agent.last_turn.as_ref().filter(|turn| turn.is_reported() && agent.identity().parent.is_some());
+        let due = agent.due().last();
         if self.paused().is_some() {
             return self.volatile.slot == Slot::None && !self.volatile.resumed && !self.volatile.pause_timed;
         }
@@ -140,19 +133,22 @@ impl Machine {
     /// Takes over the volatile state of a decision.
     pub fn settle(&mut self, volatile: Volatile) {
         self.volatile = volatile;
+        if self.frame.get().is_some_and(|frame| !frame.asks(self.asked())) {
+            self.frame.take();
+        }
     }
 
     fn frame(&self) -> &Frame {
         self.frame.get_or_init(|| {
             let id = self.agent.identity();
             let base = id.base_instructions.as_deref().unwrap_or(&self.settings.base_instructions);
-            Frame::new(&self.frames, id.thread, id.session, &id.path, base, self.asked(), &self.settings)
+            Frame::new(&self.frames, id.instructions_of, id.session, &id.path, base, self.asked(), &self.settings)
         })
     }
 }
 
 /// Whom an agent asks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asked<'a> {
     /// The provider's id.
     pub provider: &'a Arc<str>,
@@ -160,6 +156,37 @@ pub struct Asked<'a> {
     pub model: &'a Arc<str>,
     /// The reasoning effort.
     pub effort: Option<&'a Arc<str>>,
+}
+
+impl<'a> Asked<'a> {
+    /// What this run said, else what the agent has, else what the run has.
+    fn by(own: &'a Asking, run: &'a Settings) -> Self {
+        let said = Asked { provider: &run.provider, model: &run.model, effort: run.effort.as_ref() };
+        if run.model_is_said {
+            return said;
+        }
+        let provider = own.provider.as_ref().unwrap_or(said.provider);
+        match &own.model {
+            Some(model) => Asked { provider, model, effort: own.effort.as_ref() },
+            None => Asked { provider, ..said },
+        }
+    }
+
+    /// True if the rollout says the same.
+    fn is(&self, own: &Asking) -> bool {
+        own.provider.as_ref() == Some(self.provider)
+            && own.model.as_ref() == Some(self.model)
+            && own.effort.as_ref() == self.effort
+    }
+
+    /// What a child is told, so that it asks the same; nothing where the run says so anyway.
+    pub(super) fn for_a_child(self, run: &Settings) -> Option<Box<ThreadSettings>> {
+        let same = Asked { provider: &run.provider, model: &run.model, effort: run.effort.as_ref() };
+        (self != same).then(|| {
+            let (provider, model) = (Some(Arc::clone(self.provider)), Some(Arc::clone(self.model)));
+            Box::new(ThreadSettings { provider, model, effort: Some(self.effort.cloned()) })
+        })
+    }
 }
 
 /// One decision in the making.
@@ -236,7 +263,7 @@ impl<'a> Step<'a, '_> {
             Phase::Calls => self.calls(turn),
             Phase::Final if self.agent.inbox.has_user_text() => {
                 if self.slot(Want::Resume) {
-                    self.take_inputs(&turn.origin(), false);
+                    self.take_inputs(&turn.origin(), false, None);
                 }
             }
             Phase::Final => self.complete(turn),
@@ -264,13 +291,19 @@ impl<'a> Step<'a, '_> {
         self.effects.push(Effect::Notify(event));
     }
 
+    /// Whom the open turn asks.
+    pub(super) fn asked(&self) -> Asked<'a> {
+        self.machine.asked()
+    }
+
     /// Without an open turn: begin one if something wants it.
     fn idle(&mut self) {
         if self.volatile.closing != Closing::No {
             return;
         }
         if !self.agent.inbox.wakes() {
-            return self.give_back();
+            self.give_back();
+            return self.apply_settings();
         }
         // Reports go in order: the next turn's waits until this one is accepted.
         if matches!(self.volatile.report, ReportState::Sent(_) | ReportState::Later(_)) {
@@ -281,9 +314,33 @@ impl<'a> Step<'a, '_> {
         }
     }
 
+    /// Applies settings that nothing was said after.
+    fn apply_settings(&mut self) {
+        let mut asking = self.agent.asking.clone();
+        for (id, settings) in self.agent.inbox.leading_settings() {
+            asking.set(settings);
+            let mark = Mark::consumes(id.clone());
+            let asked = Asked::by(&asking, self.settings);
+            self.batch.settings_applied(self.agent.identity(), asked, self.settings, Some(&mark));
+        }
+    }
+
     fn start_turn(&mut self) {
         let identity = self.agent.identity();
         let pending = self.agent.inbox.pending();
+        let first = pending.iter().find(|pending| pending.accepted.wake).map_or(0, |first| first.accepted.place);
+        let mut asking = self.agent.asking.clone();
+        let mut applied = Mark::default();
+        for before in pending.iter().filter(|pending| pending.accepted.place <= first) {
+            match &before.accepted.body {
+                Some(Body::Settings { settings }) => {
+                    asking.set(settings);
+                    applied.consumes.push(before.accepted.id.clone());
+                }
+                Some(Body::User { settings: Some(settings), .. }) => asking.set(settings),
+                _ => {}
+            }
+        }
         let cause = pending.iter().find(|pending| pending.accepted.wake).and_then(|first| origin_of(first));
         let turn = self.ctx.ids.turn(self.ctx.now);
         let root_turn = cause.map_or_else(|| turn.clone(), |(origin, _)| origin.root_turn.clone());
@@ -294,13 +351,15 @@ impl<'a> Step<'a, '_> {
         if !self.agent.context_written {
             self.first_context();
         }
-        let asked = self.machine.asked();
+        let asked = Asked::by(&asking, self.settings);
         self.batch.turn_context(&turn, identity, asked, self.settings);
-        if !self.agent.context_written {
-            self.batch.settings_applied(identity, asked, self.settings);
+        let is_new = !asked.is(&self.agent.asking) || !self.agent.context_written;
+        let mark = Some(&applied).filter(|mark| !mark.consumes.is_empty());
+        if is_new || mark.is_some() {
+            self.batch.settings_applied(identity, asked, self.settings, mark);
         }
         self.notify(Event::TurnStarted { turn: turn.turn.clone() });
-        self.take_inputs(&turn, true);
+        self.take_inputs(&turn, true, Some((first, asking)));
     }
 
     /// What a model is told before the first input of its thread.
@@ -318,17 +377,30 @@ impl<'a> Step<'a, '_> {
     }
 
     /// Puts pending inputs into history: mail first, then what users said.
-    fn take_inputs(&mut self, turn: &TurnOrigin, mail: bool) {
-        let thread = self.agent.identity().thread;
+    /// Settings take effect with the next turn; those up to the place that is given have taken effect with this one.
+    fn take_inputs(&mut self, turn: &TurnOrigin, mail: bool, applied: Option<(u64, Asking)>) {
+        let identity = self.agent.identity();
+        let thread = identity.thread;
         let now = self.ctx.now;
         let inbox = &self.agent.inbox;
+        let (through, mut asking) = applied.map_or((None, self.agent.asking.clone()), |(place, asking)| (Some(place), asking));
         for pending in if mail { inbox.mail_for_request() } else { Vec::new() } {
             self.take_mail(turn, pending);
         }
         for pending in inbox.pending() {
-            let Some(Body::User { text }) = &pending.accepted.body else {
-                continue;
+            let is_applied = through.is_some_and(|through| pending.accepted.place <= through);
+            let (text, settings) = match &pending.accepted.body {
+                Some(Body::User { text, settings }) => (Some(text), settings.as_deref()),
+                Some(Body::Settings { settings }) => (None, Some(settings)),
+                _ => continue,
             };
+            if let Some(settings) = settings.filter(|_| !is_applied) {
+                asking.set(settings);
+                let mark = text.is_none().then(|| Mark::consumes(pending.accepted.id.clone()));
+                let asked = Asked::by(&asking, self.settings);
+                self.batch.settings_applied(identity, asked, self.settings, mark.as_ref());
+            }
+            let Some(text) = text else { continue };
             let id = self.ctx.ids.item("msg", now);
             let shown = lines::shown_user(id.as_str(), text);
             self.batch
@@ -397,7 +469,7 @@ impl<'a> Step<'a, '_> {
             self.batch.token_count(self.agent.usage, turn.usage, self.limits(), self.settings);
         }
         if self.volatile.failures.all() == 0 && (self.agent.inbox.has_mail() || self.agent.inbox.has_user_text()) {
-            return self.take_inputs(&turn.origin(), true);
+            return self.take_inputs(&turn.origin(), true, None);
         }
         let identity = self.agent.identity();
         let effect = self.ctx.ids.bits();
@@ -502,14 +574,17 @@ impl<'a> Step<'a, '_> {
 
     /// Sends the report of the last turn, once an incarnation; its number makes it one report for the requester.
     fn report(&mut self) {
-        if self.agent.identity().parent.is_none() || self.volatile.report != ReportState::Unsent {
-            return;
-        }
+        let accepted = match self.volatile.report {
+            ReportState::Unsent => None,
+            ReportState::Accepted(n) => Some(n),
+            ReportState::Sent(_) | ReportState::Later(_) => return,
+        };
         // An open turn's predecessor was reported before it began.
         if self.agent.turn.is_some() {
             return;
         }
-        if let Some(report) = self.agent.last_turn.as_ref().and_then(|turn| turn.report()) {
+        let next = self.agent.due().find(|turn| accepted.is_none_or(|accepted| turn.n > accepted));
+        if let Some(report) = next.and_then(|turn| turn.report()) {
             self.volatile.report = ReportState::Sent(report.n);
             self.effects.push(Effect::Report(report));
         }

@@ -7,8 +7,10 @@
 
 mod calls;
 pub mod effect;
+pub mod fork;
 pub mod history;
 pub mod inbox;
+mod legacy;
 pub mod lines;
 mod machine;
 #[cfg(test)]

@@ -73,11 +73,23 @@ pub fn multi_agent_hint(path: &AgentPath, settings: &Settings) -> String {
     format!(
         "{role}\n\
          The `{COLLABORATION}` tools let you start agents of your own and talk to any agent of the team. An agent that you \
-         start works in the same directory with the same rights, and knows only what its message says.\n\
+         start works in the same directory with the same rights. It knows what its message says, and of your history what \
+         you let it have.\n\
          Mail from other agents reaches you as messages with a header: its type (NEW_TASK, MESSAGE or FINAL_ANSWER), whom \
          it is for, who sent it, and the payload. A FINAL_ANSWER is what came of a task that you gave.\n\
          At most {slots} agents work at the same time, you included; others queue. Waiting with `wait_agent` costs nothing, \
          so prefer one long wait to many short ones."
+    )
+}
+
+/// What an agent is told that inherits a part of its spawner's history. `parent` is the spawner's path.
+pub fn forked(path: &AgentPath, parent: &AgentPath) -> String {
+    format!(
+        "<forked_agent>\nEverything before this message is what `{parent}` saw and did before it started you. It is yours to \
+         know, and nothing of it is asked of you: its last turn goes on there, and calls that have no result here have one \
+         there. You are another agent, `{path}`. Your own task follows. Commands that were running are not yours, and what \
+         was allowed to `{parent}` for one time is not allowed to you. Your final message is sent to `{parent}`.\n\
+         </forked_agent>"
     )
 }
 
@@ -170,13 +182,16 @@ const ITEM_END: &str = "}]}";
 /// The parts of a request that do not change during a turn.
 #[derive(Clone, Debug)]
 pub struct Frame {
+    model: Arc<str>,
+    effort: Option<Arc<str>>,
     head: Bytes,
     instructions: Bytes,
     tail: Bytes,
 }
 
 impl Frame {
-    /// The frame of the requests of one agent, which shares what it can with the other agents of its tree.
+    /// The frame of the requests of one agent, which shares what it can with the other agents of its tree. The item of its
+    /// base instructions is named after `thread`.
     pub fn new(
         frames: &Frames,
         thread: ThreadId,
@@ -192,7 +207,13 @@ impl Frame {
         let head = [request_head(asked, path.is_root(), settings).as_bytes(), first].concat();
         let instructions = frames.instructions(base, settings);
         let tail = frames.tail(session, path.depth() < settings.max_depth, settings);
-        Self { head: head.into(), instructions, tail }
+        let (model, effort) = (Arc::clone(asked.model), asked.effort.cloned());
+        Self { model, effort, head: head.into(), instructions, tail }
+    }
+
+    /// True if its requests ask this.
+    pub fn asks(&self, asked: Asked<'_>) -> bool {
+        self.model == *asked.model && self.effort.as_ref() == asked.effort
     }
 
     /// The body of a request with this history.
@@ -274,7 +295,7 @@ fn tools(collaboration: bool, settings: &Settings) -> Vec<Value> {
                     json!({
                         "task_name": text("Its name: lowercase letters, digits and underscores."),
                         "message": encrypted("Its task, with all that it must know."),
-                        "fork_turns": text("How much of your history it gets: `none`."),
+                        "fork_turns": text("How much of your history it gets: `all` (the default), `none`, or a number of turns, like `2`."),
                         "model": text("Its model; yours if left out."),
                         "reasoning_effort": text("Its reasoning effort; yours if left out."),
                     }),

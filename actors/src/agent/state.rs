@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sapwood_protocol::item::{ItemView, message_text};
 use sapwood_protocol::line::Cause;
-use sapwood_protocol::own::{Outcome, Own, Spawn, TurnOrigin};
+use sapwood_protocol::own::{Outcome, Own, Spawn, ThreadSettings, TurnOrigin};
 use sapwood_protocol::{AgentPath, CallId, Line, Millis, SessionId, ThreadId, TurnId, Usage, View};
 use serde::Deserialize;
 
@@ -24,6 +24,8 @@ pub struct Agent {
     pub identity: Option<Identity>,
     /// The ordinal of the next line with a Codex type; `None` in a legacy rollout.
     pub next_ordinal: Option<u64>,
+    /// Lines with a Codex type so far: what numbers the lines of a legacy rollout.
+    codex_lines: u64,
     /// What the model sees.
     pub history: History,
     /// What was accepted and not consumed.
@@ -32,8 +34,12 @@ pub struct Agent {
     pub turn: Option<Turn>,
     /// The last turn that ended.
     pub last_turn: Option<EndedTurn>,
+    /// The newest turn that ended because another program began one, without a line that says so.
+    pub replaced: Option<Box<EndedTurn>>,
     /// Tokens of all turns.
     pub usage: Usage,
+    /// Whom the turns that begin now ask, as far as the rollout says.
+    pub asking: Asking,
     /// Context windows before this one: checkpoints of the history.
     pub window: u64,
     /// The model's first context is written.
@@ -63,18 +69,44 @@ pub struct Identity {
     pub cwd: String,
     /// What the thread is for.
     pub thread_source: Option<Arc<str>>,
-    /// The provider of its model.
-    pub provider: Option<Arc<str>>,
     /// Its base instructions.
     pub base_instructions: Option<Arc<str>>,
     /// What it is a fork of, and where its own history begins.
     pub base: Option<HistoryBase>,
+    /// The thread that names the item of its base instructions: its own, and that of its spawner if it was forked from it,
+    /// so that both ask with the same bytes.
+    pub instructions_of: ThreadId,
     /// When it was made.
     pub created: Option<Millis>,
-    /// Its model, from the newest turn context.
+}
+
+/// Whom an agent asks, as far as its rollout says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asking {
+    /// The provider, by its id.
+    pub provider: Option<Arc<str>>,
+    /// The model.
     pub model: Option<Arc<str>>,
-    /// Its reasoning effort, from the newest turn context.
+    /// The reasoning effort.
     pub effort: Option<Arc<str>>,
+}
+
+impl Asking {
+    /// Takes over what an input sets.
+    pub fn set(&mut self, settings: &ThreadSettings) {
+        self.provider = settings.provider.clone().or(self.provider.take());
+        self.model = settings.model.clone().or(self.model.take());
+        if let Some(effort) = &settings.effort {
+            self.effort.clone_from(effort);
+        }
+    }
+
+    fn applied(&mut self, settings: AppliedSettings) {
+        self.provider = settings.model_provider_id.or(self.provider.take());
+        if settings.model.is_some() {
+            (self.model, self.effort) = (settings.model, settings.reasoning_effort);
+        }
+    }
 }
 
 /// The part of another rollout that comes before a fork's own lines.
@@ -108,6 +140,17 @@ pub struct EndedTurn {
 }
 
 impl EndedTurn {
+    /// A turn that was open when another program began one, with the line of this number. If it only waited, it was kept on
+    /// purpose, and that program has ended it; else its process had died.
+    fn replaced(turn: Turn, n: u64, at: Millis) -> Self {
+        let (outcome, cause) = match turn.parked() {
+            true => (Outcome::Cancelled, Cause::Interrupted),
+            false => (Outcome::Lost, Cause::ProcessDeath),
+        };
+        let (id, root) = (turn.id, turn.root);
+        Self { id, root, n, outcome, cause: Some(cause), message: None, error: None, at }
+    }
+
     /// True if its requester is to be told of it.
     pub fn is_reported(&self) -> bool {
         self.cause != Some(Cause::Requester)
@@ -176,6 +219,20 @@ struct Event<'a> {
     last_agent_message: Option<String>,
     #[serde(default)]
     error: Option<EventError>,
+    #[serde(default)]
+    thread_settings: Option<AppliedSettings>,
+    #[serde(default)]
+    num_turns: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct AppliedSettings {
+    #[serde(default)]
+    model: Option<Arc<str>>,
+    #[serde(default)]
+    model_provider_id: Option<Arc<str>>,
+    #[serde(default)]
+    reasoning_effort: Option<Arc<str>>,
 }
 
 #[derive(Deserialize)]
@@ -231,17 +288,34 @@ impl Agent {
         agent
     }
 
+    /// What a fork has of this agent, for [`Agent::inherit`]: a pointer to its history, and not a copy.
+    pub fn to_inherit(&self) -> Self {
+        Self {
+            identity: self.identity.clone(),
+            next_ordinal: self.next_ordinal,
+            history: self.history.clone(),
+            usage: self.usage,
+            asking: self.asking.clone(),
+            window: self.window,
+            context_written: self.context_written,
+            ..Self::default()
+        }
+    }
+
     /// Takes over what a fork has of its source: what the model saw, and what that cost. Inputs, turns and children stay
     /// the source's.
     pub fn inherit(&mut self, source: Agent) {
         self.history = source.history;
         self.context_written = source.context_written;
+        if let (Some(own), Some(theirs)) = (&mut self.identity, &source.identity)
+            && own.parent == Some(theirs.thread)
+        {
+            own.instructions_of = theirs.instructions_of;
+        }
         self.usage = source.usage;
         self.window = source.window;
-        if let (Some(own), Some(theirs)) = (&mut self.identity, source.identity) {
-            if own.model.is_none() {
-                (own.model, own.effort) = (theirs.model, theirs.effort);
-            }
+        if self.asking.model.is_none() {
+            (self.asking.model, self.asking.effort) = (source.asking.model, source.asking.effort);
         }
     }
 
@@ -256,14 +330,18 @@ impl Agent {
             self.unreadable += 1;
             return;
         };
+        let n = self.number(&view);
         if let (Some(next), Some(ordinal)) = (self.next_ordinal, view.ordinal) {
             self.next_ordinal = Some(next.max(ordinal + 1));
+        }
+        if !view.kind.starts_with(sapwood_protocol::own::PREFIX) {
+            self.codex_lines += 1;
         }
         let mark = view.mark();
         let known = match &*view.kind {
             "session_meta" => self.apply_meta(&view),
-            "response_item" => self.apply_item(line, &view),
-            "event_msg" => self.apply_event(&view),
+            "response_item" => self.apply_item(line, &view, n),
+            "event_msg" => self.apply_event(&view, n),
             "token_usage_record" => view.payload().map(|record: UsageRecord| self.apply_usage(record.usage)),
             "turn_context" => view.payload().map(|context: Context| self.apply_context(context)),
             "compacted" => self.apply_compacted(line, &view),
@@ -291,21 +369,20 @@ impl Agent {
             thread: meta.id,
             session: meta.session_id.unwrap_or(meta.id.into()),
             parent: meta.parent_thread_id,
-            path: meta.agent_path.unwrap_or_else(AgentPath::root),
+            path: meta.agent_path.unwrap_or_else(|| path_of_v1(meta.parent_thread_id, meta.agent_nickname.as_deref())),
             nickname: meta.agent_nickname,
             cwd: meta.cwd.into_owned(),
             thread_source: meta.thread_source,
-            provider: meta.model_provider,
             base_instructions: meta.base_instructions.and_then(|base| base.text).map(Arc::from),
             base: meta.history_base,
+            instructions_of: meta.id,
             created: view.at(),
-            model: None,
-            effort: None,
         });
+        self.asking.provider = meta.model_provider;
         Ok(())
     }
 
-    fn apply_item(&mut self, line: &Line, view: &View<'_>) -> Result<(), sapwood_protocol::line::LineError> {
+    fn apply_item(&mut self, line: &Line, view: &View<'_>, n: u64) -> Result<(), sapwood_protocol::line::LineError> {
         let item: ItemView<'_> = view.payload()?;
         self.history.push(line, view, &item);
         let Some(turn) = &mut self.turn else {
@@ -321,7 +398,7 @@ impl Agent {
                     namespace: item.namespace.as_deref().unwrap_or_default().into(),
                     name: item.name.as_deref().unwrap_or_default().into(),
                     input: input.into(),
-                    n: view.ordinal.unwrap_or_default(),
+                    n,
                     state: CallState::Pending,
                 });
             }
@@ -338,19 +415,29 @@ impl Agent {
         Ok(())
     }
 
-    fn apply_event(&mut self, view: &View<'_>) -> Result<(), sapwood_protocol::line::LineError> {
+    fn apply_event(&mut self, view: &View<'_>, n: u64) -> Result<(), sapwood_protocol::line::LineError> {
         // Most events are items as a client sees them, long and of no meaning here: look at the tag first.
         let tag = view.tag();
-        if !matches!(&*tag, "task_started" | "turn_started" | "task_complete" | "turn_complete" | "turn_aborted") {
+        if !matches!(&*tag, "task_started" | "turn_started" | "task_complete" | "turn_complete" | "turn_aborted" | "thread_settings_applied" | "thread_rolled_back") {
             return Ok(());
         }
         let event: Event<'_> = view.payload()?;
         let at = view.at().unwrap_or_default();
+        if let Some(turns) = event.num_turns {
+            self.history.roll_back(u32::try_from(turns).unwrap_or(u32::MAX));
+            return Ok(());
+        }
+        if let Some(settings) = event.thread_settings {
+            self.asking.applied(settings);
+            return Ok(());
+        }
         if let "task_started" | "turn_started" = &*event.kind {
             let id = event.turn_id.unwrap_or_else(|| TurnId::from(""));
             let root = event.root_turn_id.unwrap_or_else(|| id.clone());
             let parent = event.turn_attribution.and_then(|attribution| attribution.parent_turn_id);
-            self.turn = Some(Turn::new(id, root, parent, at));
+            if let Some(turn) = self.turn.replace(Turn::new(id, root, parent, at)) {
+                self.replaced = Some(Box::new(EndedTurn::replaced(turn, n, at)));
+            }
             return Ok(());
         }
         let Some(turn) = self.turn.take() else {
@@ -365,9 +452,37 @@ impl Agent {
             (_, Some(error)) => (Outcome::Failed, Some(error.message)),
             (_, None) => (Outcome::Completed, event.last_agent_message),
         };
-        let n = view.ordinal.unwrap_or_default();
         self.last_turn = Some(EndedTurn { id, root, n, outcome, cause, message, error, at });
         Ok(())
+    }
+
+    /// The number of a line with a Codex type: what calls and reports of it are numbered by. It grows from line to line.
+    fn number(&self, view: &View<'_>) -> u64 {
+        match self.next_ordinal {
+            Some(next) => view.ordinal.unwrap_or(next),
+            None => self.codex_lines,
+        }
+    }
+
+    /// The number of the next line with a Codex type.
+    pub fn next_number(&self) -> u64 {
+        self.next_ordinal.unwrap_or(self.codex_lines)
+    }
+
+    /// True for a line with a Codex type that stands below this number. Lines of ours do not: accepted inputs, children and
+    /// processes are one thread's alone.
+    pub fn is_below(&self, line: &Line, end: u64) -> bool {
+        let is_codex = |view: &View<'_>| !view.kind.starts_with(sapwood_protocol::own::PREFIX);
+        line.view().is_ok_and(|view| {
+            let numbered = self.next_ordinal.is_none() || view.ordinal.is_some();
+            numbered && is_codex(&view) && self.number(&view) < end
+        })
+    }
+
+    /// The ended turns whose requester is to be told, the older one first.
+    pub fn due(&self) -> impl Iterator<Item = &EndedTurn> {
+        let ended = self.replaced.as_deref().into_iter().chain(&self.last_turn);
+        ended.filter(|turn| turn.is_reported() && self.identity.as_ref().is_some_and(|own| own.parent.is_some()))
     }
 
     fn apply_usage(&mut self, usage: Usage) {
@@ -380,9 +495,12 @@ impl Agent {
 
     fn apply_context(&mut self, context: Context) {
         self.context_written = true;
-        if let (Some(identity), Some(model)) = (&mut self.identity, context.model) {
-            identity.model = Some(model);
-            identity.effort = context.effort;
+        if context.model.is_some() {
+            self.asking.model = context.model;
+            self.asking.effort = context.effort;
+        }
+        if let Some(turn) = &mut self.turn {
+            turn.asking = Some(self.asking.clone());
         }
     }
 
@@ -413,6 +531,7 @@ impl Agent {
                 self.set_call(&spawn.call, CallState::Spawning(spawn.clone()));
                 self.spawned.insert(spawn.child, spawn);
             }
+            Own::ToolEnded(early) => self.set_call(&early.call, CallState::Early { output: early.text }),
             Own::Waiting(waiting) => self.set_call(&waiting.call, CallState::Waiting { until: waiting.until }),
             Own::Paused(paused) => {
                 if let Some(turn) = &mut self.turn {
@@ -430,15 +549,29 @@ impl Agent {
         }
     }
 
-    /// True if its last turn was closed because its process died under it: asked to go on, it gets another.
-    pub fn died(&self) -> bool {
-        self.turn.is_none() && self.last_turn.as_ref().is_some_and(|turn| turn.outcome == Outcome::Lost)
+    /// The last turn, if it did not come to an end of its own: its process died, or, at the root, its provider failed.
+    /// Asked to go on, the agent gets another. (Who asked a child was told of a failure, and decides what follows.)
+    pub fn cut_short(&self) -> Option<&EndedTurn> {
+        let is_root = self.identity.as_ref().is_some_and(|identity| identity.parent.is_none());
+        let last = self.last_turn.as_ref().filter(|_| self.turn.is_none())?;
+        (last.outcome == Outcome::Lost || is_root && last.outcome == Outcome::Failed).then_some(last)
     }
 
     /// True while the open turn only waits: nothing runs, no slot is held, and process death changes nothing.
     pub fn parked(&self) -> bool {
         self.turn.as_ref().is_some_and(Turn::parked)
     }
+}
+
+/// The path of a child that was made without one, by the first generation of these tools: below the root, by its
+/// nickname.
+fn path_of_v1(parent: Option<ThreadId>, nickname: Option<&str>) -> AgentPath {
+    let root = AgentPath::root();
+    let Some(parent) = parent else { return root };
+    let name: String = nickname.unwrap_or_default().to_ascii_lowercase();
+    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let by_parent = || root.join(&format!("child_of_{}", parent.to_string().replace('-', "_")));
+    root.join(&name).or_else(|_| by_parent()).unwrap_or_else(|_| AgentPath::root())
 }
 
 impl Response {

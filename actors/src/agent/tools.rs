@@ -15,6 +15,17 @@ use super::turn::Call;
 /// The namespace of the tools that act on other agents.
 pub const COLLABORATION: &str = "collaboration";
 
+/// How much of its spawner's history a new agent gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForkTurns {
+    /// Nothing.
+    None,
+    /// Everything, up to the call that spawns it.
+    All,
+    /// The last so many turns, at least one, without what stands before the first.
+    Last(u32),
+}
+
 /// A call, understood.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tool {
@@ -26,6 +37,8 @@ pub enum Tool {
         path: AgentPath,
         /// Its task.
         message: String,
+        /// How much of its spawner's history it gets.
+        fork: ForkTurns,
     },
     /// `send_message` and `followup_task`.
     Mail {
@@ -168,21 +181,7 @@ fn spawn(args: SpawnArgs, path: &AgentPath, settings: &Settings) -> Result<Tool,
     if args.fork_context.is_some() {
         return Err("fork_context is not supported in MultiAgentV2; use fork_turns instead".into());
     }
-    let fork = args.fork_turns.as_deref().map(str::trim).unwrap_or_default().to_ascii_lowercase();
-    match &*fork {
-        "none" => {}
-        "" | "all" => {
-            return Err("fork_turns `all` (the default) is not available in this version yet; pass fork_turns `none` \
-                        and put what the agent must know into its message"
-                .into());
-        }
-        n if n.parse::<u32>().is_ok_and(|n| n > 0) => {
-            return Err("fork_turns with a number of turns is not available in this version yet; pass fork_turns \
-                        `none` and put what the agent must know into its message"
-                .into());
-        }
-        _ => return Err("fork_turns must be `none`, `all`, or a positive integer string".into()),
-    }
+    let fork = fork_turns(args.fork_turns.as_deref())?;
     if args.message.trim().is_empty() {
         return Err("Empty message can't be sent to an agent".into());
     }
@@ -198,7 +197,25 @@ fn spawn(args: SpawnArgs, path: &AgentPath, settings: &Settings) -> Result<Tool,
         ));
     }
     let path = path.join(&args.task_name).map_err(|error| error.to_string())?;
-    Ok(Tool::Spawn { path, message: args.message })
+    Ok(Tool::Spawn { path, message: args.message, fork })
+}
+
+/// Left out, and blank, is `all`: so it is in Codex, and so models know it.
+fn fork_turns(said: Option<&str>) -> Result<ForkTurns, String> {
+    let said = said.unwrap_or_default().trim();
+    if said.is_empty() || said.eq_ignore_ascii_case("all") {
+        return Ok(ForkTurns::All);
+    }
+    if said.eq_ignore_ascii_case("none") {
+        return Ok(ForkTurns::None);
+    }
+    // No sign and no fraction; more turns than there are is every turn.
+    let digits = said.bytes().all(|byte| byte.is_ascii_digit());
+    match said.parse::<u32>() {
+        Ok(turns) if turns > 0 && digits => Ok(ForkTurns::Last(turns)),
+        Err(error) if digits && *error.kind() == std::num::IntErrorKind::PosOverflow => Ok(ForkTurns::Last(u32::MAX)),
+        _ => Err("fork_turns must be `none`, `all`, or a positive integer string".into()),
+    }
 }
 
 fn mail(kind: MailKind, args: MailArgs) -> Result<Tool, String> {
@@ -332,7 +349,6 @@ mod tests {
         for (name, input, text) in table {
             assert_eq!(refused(name, input), text, "{name} {input}");
         }
-        assert!(refused("spawn_agent", r#"{"task_name":"a","message":"m"}"#).contains("not available in this version"));
         assert!(
             refused("list_agents", r#"{"x":1}"#).starts_with("failed to parse function arguments: unknown field `x`")
         );
@@ -343,12 +359,27 @@ mod tests {
         let path = AgentPath::root().join("a").unwrap();
         assert_eq!(
             tool("spawn_agent", r#"{"task_name":"a","message":"m","fork_turns":"none"}"#),
-            Tool::Spawn { path, message: "m".into() }
+            Tool::Spawn { path, message: "m".into(), fork: ForkTurns::None }
         );
         assert_eq!(tool("wait_agent", "{}"), Tool::Wait { timeout: 30_000 });
         assert_eq!(tool("wait_agent", r#"{"timeout_ms":5}"#), Tool::Wait { timeout: 10_000 });
         let exec = ExecCall { cmd: "ls".into(), workdir: None, timeout: Duration::from_millis(120_000) };
         assert_eq!(tool("exec_command", r#"{"cmd":"ls","yield_time_ms":9}"#), Tool::Exec(exec));
+    }
+
+    #[test]
+    fn forks() {
+        let all = ["", " ", "all", " ALL "].map(|text| (Some(text), Ok(ForkTurns::All)));
+        let last = [("1", 1), ("007", 7), ("4294967296", u32::MAX), ("99999999999999999999", u32::MAX)];
+        let last = last.map(|(text, turns)| (Some(text), Ok(ForkTurns::Last(turns))));
+        let table = [(None, Ok(ForkTurns::All)), (Some("None"), Ok(ForkTurns::None))];
+        for (said, fork) in all.into_iter().chain(last).chain(table) {
+            assert_eq!(fork_turns(said), fork, "{said:?}");
+        }
+        for said in ["0", "000", "-1", "+1", "1.5", "1 2", "most", "\u{0661}"] {
+            let text = "fork_turns must be `none`, `all`, or a positive integer string".to_owned();
+            assert_eq!(fork_turns(Some(said)), Err(text), "{said}");
+        }
     }
 
     #[test]

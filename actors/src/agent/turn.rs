@@ -3,6 +3,8 @@
 use sapwood_protocol::own::{Paused, ProcessGroup, Spawn, TurnOrigin};
 use sapwood_protocol::{CallId, Millis, TurnId, Usage};
 
+use super::state::Asking;
+
 /// The open turn.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Turn {
@@ -24,6 +26,8 @@ pub struct Turn {
     pub usage: Usage,
     /// Answers without any item, one after the other.
     pub empty: u8,
+    /// Whom it asks, from its context.
+    pub asking: Option<Asking>,
     /// Before the model is asked again, the end of a usage limit is awaited.
     pub paused: Option<Paused>,
 }
@@ -109,7 +113,7 @@ impl Turn {
     /// A turn that has just begun.
     pub fn new(id: TurnId, root: TurnId, parent: Option<TurnId>, started: Millis) -> Self {
         let (response, usage) = (Response::Wanted, Usage::default());
-        Self { id, root, parent, started, response, calls: Vec::new(), last_message: None, usage, empty: 0, paused: None }
+        Self { id, root, parent, started, response, calls: Vec::new(), last_message: None, usage, empty: 0, asking: None, paused: None }
     }
 
     /// What it needs next.
@@ -182,6 +186,14 @@ impl Turn {
     pub fn awaits_mail(&self) -> bool {
         self.response.is_closed()
             && self.first_open().is_some_and(|call| matches!(call.state, CallState::Waiting { .. }))
+    }
+
+    /// Until when it waits for mail, if it does.
+    pub fn awaits_mail_until(&self) -> Option<Millis> {
+        match self.first_open()?.state {
+            CallState::Waiting { until } if self.response.is_closed() => Some(until),
+            _ => None,
+        }
     }
 
     /// Names it to others.

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use sapwood_mailbox::{Lane, Mailbox, Permit, Refused};
 use sapwood_protocol::ids::InputId;
-use sapwood_protocol::own::{Accepted, Body, InputLane, Own};
+use sapwood_protocol::own::{Accepted, Body, InputLane, Own, ThreadSettings};
 use sapwood_rollout::{AppendError, OpenError};
 use sapwood_supervisor::core::Need;
 
@@ -108,11 +108,21 @@ impl Tree {
 
     /// Accepts what a user says to an agent; nothing said means go on.
     pub fn say(&self, seat: &Seat, id: InputId, text: Option<String>) -> Result<Admitted, Refusal> {
-        let body = text.map(|text| Body::User { text });
+        let body = text.map(Body::user);
         self.admit(seat, Accepted { id, place: 0, lane: InputLane::User, wake: true, from: None, body }, None)
     }
 
-    /// Asks the whole tree to go on: parked turns wait on, agents whose last turn was closed by process death get
+    /// Accepts settings for the turns of an agent that begin after what was said to it before. They are applied in their
+    /// place, and a `thread_settings_applied` line says what is then in force.
+    pub fn configure(&self, seat: &Seat, id: InputId, settings: ThreadSettings) -> Result<Admitted, Refusal> {
+        let body = Some(Body::Settings { settings });
+        let accepted = Accepted { id, place: 0, lane: InputLane::User, wake: false, from: None, body };
+        let admitted = self.admit(seat, accepted, None)?;
+        self.wake(seat.thread, Need::NoSlot);
+        Ok(admitted)
+    }
+
+    /// Asks the whole tree to go on: parked turns wait on or end their pause, agents whose last turn was cut short get
     /// one empty turn, or the turn of their pending input. Returns how many agents have something to do.
     pub fn go_on(&self) -> Result<usize, Refusal> {
         let mut asked = 0;
@@ -150,7 +160,7 @@ impl Tree {
     }
 
     fn go_on_lost(&self, seat: &Seat) -> Result<bool, Refusal> {
-        let Some(lost) = seat.view().died else { return Ok(false) };
+        let Some(lost) = seat.view().cut_short else { return Ok(false) };
         if let Err(full) = self.reserve_report(seat) {
             tracing::warn!(agent = %seat.path, full, "no room is kept for its report; it is sent until there is some");
         }

@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use sapwood_mailbox::{Lane, Mailbox};
 use sapwood_protocol::item::MailKind;
-use sapwood_protocol::own::{Body, Sender};
+use sapwood_protocol::own::{Body, Fork, Sender, Spawn, ThreadSettings};
 use sapwood_protocol::{AgentPath, ThreadId};
+use sapwood_rollout::OpenError;
 use sapwood_supervisor::core::Need;
 use serde_json::json;
 
 use crate::agent::effect::{Answer, Ask, Input, Interrupter};
+use crate::agent::fork::Inherited;
 use crate::agent::lines::{NewAgent, accepted_mail};
+use crate::agent::turn::CallState;
+use crate::agent::Agent;
+use crate::fold;
 use crate::seat::{Message, Seat};
 
 use super::Tree;
@@ -18,15 +23,15 @@ use super::Tree;
 type Done = Result<(String, Option<(ThreadId, AgentPath)>), String>;
 
 impl Tree {
-    /// Answers a tool that acts on other agents.
-    pub fn ask(&self, me: &Seat, ask: Ask) -> Answer {
+    /// Answers a tool that acts on other agents, called by `agent`, who occupies the seat `me`.
+    pub fn ask(&self, me: &Seat, ask: Ask, agent: &Agent) -> Answer {
         let answer = match ask {
-            Ask::Spawn { spawn, message, n, turn, only_find } => {
+            Ask::Spawn { spawn, message, n, turn, settings, only_find } => {
                 if only_find && self.seat(spawn.child).is_none() {
                     return Answer::Never;
                 }
                 let body = Body::Mail { kind: MailKind::NewTask, text: message, turn, outcome: None };
-                self.spawn(me, spawn.child, &spawn.path, n, body).map(|()| {
+                self.spawn(me, agent, &spawn, n, body, settings.as_deref()).map(|()| {
                     let output = json!({"task_name": spawn.path}).to_string();
                     (output, Some((spawn.child, spawn.path)))
                 })
@@ -44,11 +49,25 @@ impl Tree {
         }
     }
 
-    fn spawn(&self, me: &Seat, child: ThreadId, path: &AgentPath, n: u64, body: Body) -> Result<(), String> {
+    fn spawn(
+        &self,
+        me: &Seat,
+        agent: &Agent,
+        spawn: &Spawn,
+        n: u64,
+        body: Body,
+        settings: Option<&ThreadSettings>,
+    ) -> Result<(), String> {
+        let Spawn { child, path, .. } = spawn;
+        let child = *child;
         if self.seat(child).is_some() {
             return Ok(());
         }
         let failed = |why: String| format!("collab spawn failed: {why}");
+        let fork = match spawn.fork {
+            Some(fork) => Some(self.inherited(agent, spawn, fork).map_err(|error| failed(error.to_string()))?),
+            None => None,
+        };
         let nickname = {
             let mut names = self.names.lock();
             if names.by_path.contains_key(path) {
@@ -71,6 +90,8 @@ impl Tree {
             parent: Some(me.thread),
             nickname: Some(&nickname),
             cwd: &me.cwd,
+            fork: fork.as_ref(),
+            settings,
             first: Some(&first),
         };
         let made = Mailbox::reserve(&me.mailbox, Lane::Mail, 0)
@@ -86,6 +107,16 @@ impl Tree {
                 Err(why)
             }
         }
+    }
+
+    /// What a child inherits. While its spawner waits for it, nothing comes behind the end of it, and the spawner's history in
+    /// memory is the one; else it is read again.
+    fn inherited(&self, agent: &Agent, spawn: &Spawn, fork: Fork) -> Result<Inherited, OpenError> {
+        let call = agent.turn.as_ref().and_then(|turn| turn.call(&spawn.call));
+        if call.is_some_and(|call| matches!(call.state, CallState::Spawning(_))) {
+            return Ok(Inherited::of(agent, fork));
+        }
+        Ok(Inherited::of(&fold::below(&*self.journal, agent.identity().thread, fork.end)?, fork))
     }
 
     fn mail(&self, me: &Seat, target: &str, kind: MailKind, n: u64, body: Body) -> Done {

@@ -19,6 +19,7 @@ use sapwood_rollout::{Journal, NewThread, OpenError};
 use sapwood_supervisor::core::Need;
 use tokio::sync::watch;
 
+use crate::agent::fork::Inherited;
 use crate::agent::lines::{NewAgent, birth};
 use crate::agent::prompt::Frames;
 use crate::agent::{Agent, Settings};
@@ -190,7 +191,7 @@ impl Tree {
     pub fn make_root(&self, cwd: &str, first: Option<&Accepted>) -> Result<Arc<Seat>, Refusal> {
         let path = AgentPath::root();
         let thread = self.session.into();
-        let new = NewAgent { thread, session: self.session, path: &path, parent: None, nickname: None, cwd, first };
+        let new = NewAgent { thread, session: self.session, path: &path, parent: None, nickname: None, cwd, fork: None, settings: None, first };
         self.make(&new).map_err(Refusal::from)
     }
 
@@ -199,7 +200,7 @@ impl Tree {
         let lines = birth(new, &self.settings, &mut self.new_ids(), now);
         let log = self.journal.create(&NewThread { thread: new.thread, created: now }, &lines)?;
         let agent = Agent::fold(lines.iter().cloned());
-        let history = match &agent.identity().base {
+        let history = match new.fork {
             Some(_) => HistoryInitialization::WarmFork,
             None => HistoryInitialization::New,
         };
@@ -209,6 +210,9 @@ impl Tree {
             why,
         })?;
         seat.keep(log);
+        if let Some(source) = new.fork.and_then(Inherited::shared) {
+            seat.inherits(source);
+        }
         // The first input came with the rollout, not through the mailbox: say that it is on its way.
         if let (Some(first), Some(line)) = (new.first, lines.last()) {
             self.unseen(&seat, &first.id);
@@ -274,7 +278,7 @@ mod tests {
         let session = SessionId::from(ids.thread(Millis(1)));
         let journal = Arc::new(MemoryJournal::new());
         let tree = Tree::new(session, Arc::default(), journal, Arc::new(SystemClock), ids);
-        let body = Some(Body::User { text: "begin".into() });
+        let body = Some(Body::user("begin"));
         let first = Accepted { id: "1".into(), place: 0, lane: InputLane::User, wake: true, from: None, body };
         let root = tree.make_root("/", Some(&first)).unwrap();
         assert_eq!(tree.activity().borrow().working, 1);

@@ -94,13 +94,13 @@ impl Tree {
         if seat.parent.is_none() {
             return;
         }
-        if let Some(due) = agent.last_turn.as_ref().and_then(|turn| turn.report()) {
+        for due in agent.due().filter_map(|turn| turn.report()) {
             self.report(seat, due);
         }
         let none = || TurnOrigin { turn: "".into(), root_turn: "".into() };
         let turn = agent.turn.as_ref().map_or_else(none, |turn| turn.origin());
         // Numbered by the line that would come next, and never will: nothing follows a quarantine.
-        let n = agent.next_ordinal.unwrap_or_default();
+        let n = agent.next_number();
         self.report(seat, Report { n, outcome: Outcome::Quarantined, text: prompt::quarantined(reason), turn });
     }
 }

@@ -202,7 +202,7 @@ pub fn run(fixture: &Fixture) -> BTreeMap<AgentPath, Vec<Vec<Value>>> {
         match world.tree.root() {
             Some(root) => drop(world.tree.say(&root, id, text).unwrap()),
             None => {
-                let body = text.map(|text| Body::User { text });
+                let body = text.map(Body::user);
                 let first = Accepted { id, place: 0, lane: InputLane::User, wake: true, from: None, body };
                 let cwd = meta["payload"]["cwd"].as_str().unwrap();
                 world.tree.make_root(cwd, Some(&first)).unwrap();

@@ -88,11 +88,11 @@ fn a_fork_of_a_fork_inherits_what_both_left() {
 fn what_is_the_sources_own_stays_there() {
     let journal = MemoryJournal::new();
     let (a, b) = (thread(1), thread(2));
-    let body = Some(Body::User { text: "later".into() });
+    let body = Some(Body::user("later"));
     let accepted =
         Own::Accepted(Accepted { id: "u".into(), place: 0, lane: InputLane::User, wake: true, from: None, body });
     let path = AgentPath::root().join("x").unwrap();
-    let spawn = Own::Spawn(Spawn { child: thread(9), call: "c".into(), path });
+    let spawn = Own::Spawn(Spawn { child: thread(9), call: "c".into(), path, fork: None });
     put(
         &journal,
         a,

@@ -10,6 +10,7 @@ use sapwood_actors::agent::effect::{ExecCall, Timer, ToolEnd, ToolResult};
 use sapwood_actors::agent::settings::OnUsageLimit;
 use sapwood_actors::agent::{Agent, Input, Settings};
 use sapwood_actors::clock::Clock;
+use sapwood_actors::fold;
 use sapwood_actors::seat::{Message, Seat};
 use sapwood_actors::service::load;
 use sapwood_actors::shell::{Begin, Shell, Slots, Workers};
@@ -245,7 +246,7 @@ impl World {
         let common = Arc::new(Mutex::new(shared));
         let tree = Self::tree(session, &settings, &disk, &clock, seed);
         tree.supervise(Box::new(SimSupervision(Arc::clone(&common)))).unwrap();
-        let body = Some(Body::User { text: "begin".into() });
+        let body = Some(Body::user("begin"));
         let first = Accepted { id: "first".into(), place: 0, lane: InputLane::User, wake: true, from: None, body };
         tree.make_root("/workspace", Some(&first)).unwrap();
         Self { chaos, session, settings, disk, clock, common, tree, live: BTreeMap::new(), seed }
@@ -425,7 +426,11 @@ impl World {
         for line in file.lines().filter(is_acceptance) {
             alive.apply(&line);
         }
-        let mut folded = Agent::fold(file.lines());
+        // A fork has its source from memory while it lives; read again from the files, it is the same.
+        let mut folded = match alive.identity().base {
+            Some(_) => fold::read(&self.disk, thread).unwrap(),
+            None => Agent::fold(file.lines()),
+        };
         // What a failed append left behind was never live.
         (folded.unreadable, alive.unreadable) = (0, 0);
         assert_eq!(folded, alive, "seed {}: {thread}", self.seed);
@@ -519,6 +524,8 @@ impl World {
         let files: BTreeMap<ThreadId, Vec<Line>> = (self.disk.threads().into_iter())
             .map(|thread| (thread, self.disk.read(thread).unwrap().lines().collect()))
             .collect();
+        let forks = files.values().filter(|lines| forked_from(lines).is_some()).count();
+        assert!(forks > 0 || files.len() == 1, "seed {seed}: no fork among {} agents", files.len());
         for (thread, lines) in &files {
             let agent = Agent::fold(lines.iter().cloned());
             assert!(agent.turn.is_none(), "seed {seed}: {thread} has an open turn at rest");
@@ -554,7 +561,7 @@ impl World {
 
     fn check_turns(&self, lines: &[Line]) {
         let (mut open, mut outputs) = (None, BTreeSet::new());
-        for line in lines {
+        for line in lines.iter().filter(|line| !leaves_a_turn(lines, line)) {
             let Ok(view) = line.view() else { continue };
             let payload: serde_json::Value = serde_json::from_str(view.payload.get()).unwrap();
             match &*view.tag() {
@@ -575,7 +582,7 @@ impl World {
     }
 
     fn check_reports(&self, thread: ThreadId, lines: &[Line], parent: &[Line]) {
-        for line in lines {
+        for line in lines.iter().filter(|line| !leaves_a_turn(lines, line)) {
             let Ok(view) = line.view() else { continue };
             let ends = matches!(&*view.tag(), "task_complete" | "turn_aborted");
             if !ends || view.mark().cause == Some(Cause::Requester) {
@@ -590,6 +597,17 @@ impl World {
             assert_eq!(times, 1, "seed {}: report {n} of {thread} was accepted {times} times", self.seed);
         }
     }
+}
+
+/// What the first line says of the thread that this one was forked from.
+fn forked_from(lines: &[Line]) -> Option<String> {
+    let payload: serde_json::Value = serde_json::from_str(lines.first()?.view().ok()?.payload.get()).ok()?;
+    payload["forked_from_id"].as_str().map(str::to_owned)
+}
+
+/// True for the second line of a fork: it ends, for the fork alone, the turn that its source goes on with.
+fn leaves_a_turn(lines: &[Line], line: &Line) -> bool {
+    lines.get(1) == Some(line) && forked_from(lines).is_some()
 }
 
 fn is_acceptance(line: &Line) -> bool {

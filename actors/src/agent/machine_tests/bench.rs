@@ -66,7 +66,7 @@ impl Bench {
         let mut ids = Ids::seeded(7);
         let me = if parent.is_none() { thread(1) } else { thread(2) };
         let session = thread(1).into();
-        let new = NewAgent { thread: me, session, path, parent, nickname: None, cwd: "/workspace", first: None };
+        let new = NewAgent { thread: me, session, path, parent, nickname: None, cwd: "/workspace", fork: None, settings: None, first: None };
         let lines = birth(&new, &settings, &mut ids, START);
         Self::of(lines, Arc::new(settings))
     }
@@ -115,7 +115,7 @@ impl Bench {
 
     /// The user says something.
     pub fn say(&mut self, id: &str, text: &str) -> Did {
-        let body = Some(Body::User { text: text.into() });
+        let body = Some(Body::user(text));
         self.accept(Accepted { id: id.into(), place: 0, lane: InputLane::User, wake: true, from: None, body })
     }
 

@@ -5,4 +5,5 @@ mod calls;
 mod pauses;
 mod prefixes;
 mod reports;
+mod settings;
 mod turns;

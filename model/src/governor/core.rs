@@ -1,0 +1,418 @@
+//! The governor's machine: data and transitions. Time is an argument, chance a seed, and nothing waits.
+//!
+//! Two limits are learned, because providers have two kinds: how many requests may be *in flight* (the cap), and how
+//! many may be sent in a second (the *rate*). A refusal does not say which one it was. So each refusal is judged by
+//! what was fine a moment ago ([`Core::refused`]): a limit at a value that was accepted recently is innocent.
+
+use std::time::Duration;
+
+use sapwood_protocol::Ids;
+
+use super::evidence::{LastSecond, Recent};
+use super::limit::Limit;
+use super::line::{Line, Ticket, Who};
+use super::numbers::*;
+use super::quota::{Headroom, Quota};
+
+/// A moment: the time since the governor began.
+pub type At = Duration;
+
+/// A request that was granted, from its grant to its end. Not `Clone`: what is granted is given back once.
+#[derive(Debug)]
+#[must_use = "a flight that is not given back holds its place for ever"]
+pub struct Flight {
+    /// Its number among all that were sent.
+    number: u64,
+    /// How many refusals had been judged before it was sent.
+    judged: u64,
+    /// Requests that the provider was known to be answering when it was sent.
+    beside: u32,
+    /// Requests sent in the second before it, with it.
+    in_second: u32,
+    /// What held it back last.
+    held_by: Option<Why>,
+    /// When the one before it allowed the next.
+    paced: At,
+    /// The provider accepted it.
+    begun: bool,
+    /// Its answer says that nothing is left of the quota.
+    quota_used_up: bool,
+}
+
+/// What is to be done for the line now.
+#[derive(Debug)]
+pub enum Next {
+    /// This one goes.
+    Go(Ticket, Flight),
+    /// Nobody goes, not before `until` where that is known: then ask again.
+    Wait {
+        /// What is in the way.
+        why: Why,
+        /// Until then at least. None: until something else happens.
+        until: Option<At>,
+    },
+    /// Nobody waits.
+    Nobody,
+}
+
+/// What is in the way of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The provider refused; nobody sends before the end of the pause.
+    Pause,
+    /// The provider said that its request limit is used up.
+    Quota,
+    /// As many requests are in flight as seem to be allowed.
+    Cap,
+    /// The last request was sent a moment ago.
+    Pace,
+}
+
+/// The line is full: `WAITING_MAX` wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// One line in front of one provider, and what was learned of its limits.
+#[derive(Debug)]
+pub struct Core {
+    line: Line,
+    /// Granted and not given back.
+    in_flight: u32,
+    /// Of these, accepted by the provider.
+    begun: u32,
+    cap: Limit,
+    /// None until the first refusal for it: no limit.
+    rate: Option<Limit>,
+    quota: Quota,
+    /// The next may be sent then.
+    paced: At,
+    pause: At,
+    /// Refusals with no success in between.
+    in_a_row: u32,
+    judged: u64,
+    sent: u64,
+    last_second: LastSecond,
+    fine_beside: Recent,
+    fine_in_second: Recent,
+    /// What holds the line back since `seen`.
+    held_by: Option<Why>,
+    seen: At,
+    since_refusal: Since,
+    chance: Ids,
+}
+
+/// What happened since the last refusal that was judged.
+#[derive(Clone, Copy, Debug, Default)]
+struct Since {
+    at: At,
+    accepted: u32,
+    /// How long the rate was what held requests back, or a pause.
+    pressed: Duration,
+}
+
+impl Core {
+    /// Nothing is known yet. `seed` decides the jitter.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            line: Line::default(),
+            in_flight: 0,
+            begun: 0,
+            cap: Limit::searching(CAP_START, (1.0, CAP_MAX), CAP_PERIOD_MAX),
+            rate: None,
+            quota: Quota::default(),
+            paced: At::ZERO,
+            pause: At::ZERO,
+            in_a_row: 0,
+            judged: 0,
+            sent: 0,
+            last_second: LastSecond::default(),
+            fine_beside: Recent::default(),
+            fine_in_second: Recent::default(),
+            held_by: None,
+            seen: At::ZERO,
+            since_refusal: Since::default(),
+            chance: Ids::seeded(seed),
+        }
+    }
+
+    /// Granted and not given back.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    /// How many may be in flight.
+    pub fn cap(&self) -> u32 {
+        self.cap.value() as u32
+    }
+
+    /// Requests per second, where that is limited.
+    pub fn rate(&self) -> Option<f64> {
+        let learned = self.rate.as_ref().map(Limit::value);
+        [learned, self.quota.rate()].into_iter().flatten().reduce(f64::min)
+    }
+
+    /// Requests that wait.
+    pub fn waiting(&self) -> usize {
+        self.line.len()
+    }
+
+    /// A request wants to go.
+    pub fn join(&mut self, who: Who) -> Result<Ticket, Full> {
+        if self.line.len() >= WAITING_MAX { Err(Full) } else { Ok(self.line.join(who)) }
+    }
+
+    /// It wants no longer. False if it does not wait.
+    pub fn leave(&mut self, ticket: Ticket) -> bool {
+        self.line.leave(ticket)
+    }
+
+    /// Grants one, or says what is in the way. To be asked after every event until nobody goes.
+    pub fn next(&mut self, at: At) -> Next {
+        self.press(at);
+        if self.line.is_empty() {
+            self.held_by = None;
+            return Next::Nobody;
+        }
+        if let Some((why, until)) = self.obstacle(at) {
+            self.held_by = Some(why);
+            return Next::Wait { why, until };
+        }
+        match self.line.pop() {
+            Some(ticket) => Next::Go(ticket, self.send(at)),
+            None => Next::Nobody,
+        }
+    }
+
+    fn obstacle(&self, at: At) -> Option<(Why, Option<At>)> {
+        if at < self.pause {
+            return Some((Why::Pause, Some(self.pause)));
+        }
+        if self.in_flight >= self.cap() {
+            return Some((Why::Cap, None));
+        }
+        if let Some(reset) = self.quota.used_up(at) {
+            return Some((Why::Quota, Some(reset)));
+        }
+        (at < self.paced).then_some((Why::Pace, Some(self.paced)))
+    }
+
+    fn send(&mut self, at: At) -> Flight {
+        self.in_flight += 1;
+        self.sent += 1;
+        self.quota.sent();
+        let before = self.paced;
+        self.paced = self.paced.max(at.saturating_sub(PACING_SLACK)) + self.gap(at);
+        Flight {
+            number: self.sent,
+            judged: self.judged,
+            beside: self.begun,
+            in_second: self.last_second.sent(at),
+            held_by: self.held_by,
+            paced: before,
+            begun: false,
+            quota_used_up: false,
+        }
+    }
+
+    /// From one request to the next: the rate, and after a pause wide enough to spread the free places.
+    fn gap(&self, at: At) -> Duration {
+        let resuming = self.pause > At::ZERO && at < self.pause + RESUME_SPREAD;
+        let resume = resuming.then(|| f64::from(self.cap()) / RESUME_SPREAD.as_secs_f64());
+        match [self.rate(), resume].into_iter().flatten().reduce(f64::min) {
+            Some(rate) => Duration::from_secs_f64(1.0 / rate.max(RATE_MIN)),
+            None => Duration::ZERO,
+        }
+    }
+
+    /// Moves the limits by the time for which they held the line back.
+    fn press(&mut self, at: At) {
+        let passed = at.saturating_sub(self.seen);
+        self.seen = self.seen.max(at);
+        match self.held_by {
+            Some(Why::Cap) => self.cap.press(passed.as_secs_f64()),
+            Some(Why::Pace) => self.press_rate(passed),
+            Some(Why::Pause | Why::Quota) => self.since_refusal.pressed += passed,
+            None => {}
+        }
+    }
+
+    fn press_rate(&mut self, passed: Duration) {
+        self.since_refusal.pressed += passed;
+        let Some(rate) = &mut self.rate else { return };
+        rate.press(passed.as_secs_f64());
+        if rate.ceiling().is_some_and(|ceiling| rate.value() > ceiling * RATE_PASSED) {
+            rate.passed();
+        }
+    }
+
+    /// The answer's headers. Before [`Core::begun`] or [`Core::refused`].
+    pub fn headroom(&mut self, at: At, flight: &mut Flight, headroom: Headroom) {
+        flight.quota_used_up = headroom.remaining == Some(0);
+        self.quota.heard(at, flight.number, self.sent, headroom);
+    }
+
+    /// The provider accepted it. Again: nothing.
+    pub fn begun(&mut self, at: At, flight: &mut Flight) {
+        if std::mem::replace(&mut flight.begun, true) {
+            return;
+        }
+        self.press(at);
+        self.begun += 1;
+        self.since_refusal.accepted += 1;
+        self.fine_beside.saw(at, self.begun);
+        self.fine_in_second.saw(at, flight.in_second);
+        // What was sent before the last refusal says nothing about how it is after it.
+        if flight.judged == self.judged {
+            self.in_a_row = 0;
+            self.search();
+        }
+        self.accept_cap();
+    }
+
+    /// A search goes on by one step for each accepted request, as long as its limit is in the way: the cap doubles
+    /// every round trip (slow start).
+    fn search(&mut self) {
+        if self.line.is_empty() {
+            return;
+        }
+        if self.in_flight >= self.cap() {
+            self.cap.search(1.0);
+        }
+        if let (Some(Why::Pace), Some(rate)) = (self.held_by, &mut self.rate) {
+            rate.search(RATE_SEARCH);
+        }
+    }
+
+    /// What the provider holds in flight is allowed. If that is where it refused before, the limit has moved.
+    fn accept_cap(&mut self) {
+        let begun = f64::from(self.begun);
+        if self.cap.ceiling().is_some_and(|ceiling| begun >= ceiling) {
+            self.cap.passed();
+        }
+        self.cap.at_least(begun);
+    }
+
+    /// It ended well.
+    pub fn done(&mut self, at: At, mut flight: Flight) {
+        self.begun(at, &mut flight);
+        self.release(at, flight);
+    }
+
+    /// It ended in another way that says nothing about limits: broken, or cancelled.
+    pub fn ended(&mut self, at: At, flight: Flight) {
+        self.release(at, flight);
+    }
+
+    /// It was granted and never sent.
+    pub fn unused(&mut self, at: At, flight: Flight) {
+        if flight.number == self.sent {
+            self.paced = flight.paced;
+            self.quota.unsent();
+        }
+        self.release(at, flight);
+    }
+
+    fn release(&mut self, at: At, flight: Flight) {
+        self.press(at);
+        assert!(self.in_flight > 0, "a flight is given back once");
+        self.in_flight -= 1;
+        if flight.begun {
+            self.begun -= 1;
+        }
+    }
+
+    /// The provider refused it: too many requests, or it is overloaded.
+    pub fn refused(&mut self, at: At, flight: Flight, retry_after: Option<Duration>) {
+        self.press(at);
+        let blamed = Blamed {
+            // The provider decided between the sending and the answer. The larger number is the one it refused at.
+            beside: flight.beside.max(self.begun - u32::from(flight.begun)),
+            in_second: flight.in_second,
+            held_by: flight.held_by,
+            quota_used_up: flight.quota_used_up,
+        };
+        // One overshoot sends several requests before its first refusal is heard: they are one event.
+        let same_event = flight.judged < self.judged;
+        self.release(at, flight);
+        if !same_event {
+            self.judged += 1;
+            self.in_a_row += 1;
+            self.blame(at, blamed);
+            self.since_refusal = Since { at, ..Since::default() };
+        }
+        self.pause_for(at, retry_after, same_event);
+    }
+
+    fn blame(&mut self, at: At, refusal: Blamed) {
+        let crowded = refusal.beside >= self.fine_beside.largest(at) && !refusal.quota_used_up;
+        let fast = refusal.in_second > self.fine_in_second.largest(at) || refusal.quota_used_up;
+        match (crowded, fast, refusal.held_by) {
+            (true, false, _) => self.cut_cap(refusal.beside),
+            (false, true, _) => self.cut_rate(at, refusal),
+            // Neither is news: a limit has moved. The one that was in the way is the one that was being tried.
+            (false, false, Some(Why::Cap)) => self.cut_cap(refusal.beside),
+            (false, false, Some(Why::Pace)) => self.cut_rate(at, refusal),
+            (true, true, _) | (false, false, _) => {
+                self.cut_cap(refusal.beside);
+                self.cut_rate(at, refusal);
+            }
+        }
+    }
+
+    /// The provider has `beside` in flight, and one more was too many.
+    fn cut_cap(&mut self, beside: u32) {
+        self.fine_beside.refute(beside);
+        let beside = f64::from(beside.max(1)).min(self.cap.value());
+        self.cap.cut(beside + 1.0, beside);
+    }
+
+    fn cut_rate(&mut self, at: At, refusal: Blamed) {
+        self.fine_in_second.refute(refusal.in_second.saturating_sub(1));
+        // A limit that was not in the way says nothing of the rate at which it was refused.
+        let in_second = f64::from(refusal.in_second.max(1));
+        let in_the_way = refusal.held_by == Some(Why::Pace) || refusal.quota_used_up;
+        let now = self.rate().map_or(in_second, |rate| if in_the_way { rate } else { rate.min(in_second) });
+        let rate = self.rate.get_or_insert_with(|| Limit::searching(now, (RATE_MIN, RATE_MAX), RATE_PERIOD_MAX));
+        if self.in_a_row > 1 {
+            rate.shrink(RATE_CUT_AGAIN);
+            return;
+        }
+        let part = if rate.ceiling().is_some() { RATE_CUT } else { RATE_CUT_SEARCHING };
+        // While the rate was in the way all the time, what was accepted is what the provider allows.
+        let since = at.saturating_sub(self.since_refusal.at).max(Duration::from_secs(1));
+        let pressed = self.since_refusal.pressed.as_secs_f64() > 0.9 * since.as_secs_f64();
+        let accepted = f64::from(self.since_refusal.accepted) / since.as_secs_f64();
+        let floor = if pressed { accepted.clamp(now * RATE_CUT_MOST, now * part) } else { now * part };
+        rate.cut(now, floor);
+    }
+
+    fn pause_for(&mut self, at: At, retry_after: Option<Duration>, same_event: bool) {
+        let pause = match retry_after {
+            Some(asked) => asked.min(RETRY_AFTER_MAX),
+            None if same_event => return,
+            None => BACKOFF_START.saturating_mul(1 << (self.in_a_row - 1).min(16)).min(BACKOFF_MAX),
+        };
+        let jitter = pause.mul_f64(PAUSE_JITTER).min(PAUSE_JITTER_MAX).mul_f64(self.fraction());
+        self.pause = self.pause.max(at + pause + jitter);
+    }
+
+    /// The account was closed and is open again: what is known of the rate holds, the cap starts small.
+    pub fn restart(&mut self, at: At) {
+        self.press(at);
+        self.cap = Limit::searching(CAP_RESTART, (1.0, CAP_MAX), CAP_PERIOD_MAX);
+        self.fine_beside = Recent::default();
+    }
+
+    fn fraction(&mut self) -> f64 {
+        (self.chance.bits() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// What is known of a request that was refused.
+#[derive(Clone, Copy, Debug)]
+struct Blamed {
+    beside: u32,
+    in_second: u32,
+    held_by: Option<Why>,
+    quota_used_up: bool,
+}
