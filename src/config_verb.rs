@@ -11,7 +11,7 @@ use crate::home::Homes;
 use crate::output::{Piece, write_now};
 use crate::providers::{Environment, Providers};
 use crate::setup::directory;
-use crate::text::{nearest, safe};
+use crate::text::safe;
 
 /// Shows it.
 pub fn run(args: &ConfigArgs) -> Exit {
@@ -146,24 +146,31 @@ fn get(reading: Reading, key: Option<&str>, json: bool) -> Result<Vec<Piece>, Fa
             Json::Object(Map::from_iter([("keys".to_owned(), Json::Array(keys))])).to_string(),
         )]);
     }
-    // A value that was asked for by its whole name stands alone, for scripts.
-    Ok(text(shown.iter().map(|entry| match &entry.value {
-        Json::Null => format!("# {} is not set", entry.key),
-        value => format!("{} = {value}  # {}", entry.key, entry.from),
-    })))
+    let mut lines = Vec::new();
+    for entry in &shown {
+        // Whoever asks for some keys wants to know what they are; whoever asks for all wants them on one page.
+        lines.extend(key.map(|_| format!("# {}", entry.doc)));
+        lines.push(match &entry.value {
+            Json::Null => format!("# {} is not set", entry.key),
+            value => format!("{} = {value}  # {}", entry.key, entry.from),
+        });
+    }
+    Ok(text(lines))
 }
 
-/// A key that is not set, or that nobody knows.
+/// What there is to be said of a key that is not set, or that nobody knows.
 fn nothing(wanted: &KeyPath, json: bool) -> Result<Vec<Piece>, Failure> {
     let parts = wanted.parts();
     match keys::known(&parts, false) {
         keys::Known::Used(_) | keys::Known::Table if json => Ok(vec![Piece::out(json!({"keys": []}).to_string())]),
-        keys::Known::Used(_) | keys::Known::Table => Ok(text([format!("# {wanted} is not set")])),
+        keys::Known::Used(_) | keys::Known::Table => {
+            let below = USED.iter().filter(|key| key.is_at_or_below(&parts));
+            let said = below.map(|key| format!("# {}: {}", key.name, key.doc));
+            Ok(text([format!("# {wanted} is not set")].into_iter().chain(said)))
+        }
         keys::Known::Passes => Err(Failure::usage(format!("`{wanted}` is a key of Codex that has no effect here"))),
         keys::Known::Unknown => {
-            let meant = keys::meant(&parts)
-                .or_else(|| nearest(&wanted.to_string(), USED.iter().map(|k| k.name)).map(str::to_owned));
-            let hint = meant.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let hint = keys::meant(&parts).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             Err(Failure::usage(format!("unknown configuration key `{wanted}`{hint}")))
         }
     }

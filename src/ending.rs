@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sapwood_actors::seat::{AgentStatus, SeatView};
 use sapwood_actors::tree::Tree;
-use sapwood_protocol::{Millis, Usage};
 use sapwood_protocol::own::Outcome;
+use sapwood_protocol::{Millis, Usage};
 use serde_json::{Value, json};
 
 use crate::events;

@@ -1,18 +1,17 @@
 //! `exec` and `exec resume`: a client of the service facade that waits for the whole tree.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sapwood_actors::clock::{Clock, SystemClock};
+use sapwood_actors::process::Processes;
 use sapwood_actors::service::{Running, Service};
 use sapwood_actors::tree::Tree;
 use sapwood_protocol::Ids;
 use sapwood_protocol::ids::InputId;
 use sapwood_rollout::FileJournal;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
@@ -26,8 +25,8 @@ use crate::output::{Output, Piece};
 use crate::progress::{Detail, Progress};
 use crate::session::{self, Found};
 use crate::setup::{self, Setup};
+use crate::signals::{Signals, within};
 use crate::terminal::live::Live;
-use crate::terminal::screen;
 use crate::terminal::style::Style;
 use crate::text::safe;
 use crate::watch::Watch;
@@ -142,7 +141,8 @@ impl Run {
             }
         };
         let (model, shell) = (Arc::clone(&self.setup.model), self.setup.shell.clone());
-        let service = Service::new(self.journal.clone(), model, program, shell, Arc::new(SystemClock))
+        let processes = Processes::hiding(program, self.setup.hidden.clone());
+        let service = Service::new(self.journal.clone(), model, processes, shell, Arc::new(SystemClock))
             .watched_by(show.watch.watcher());
         let running = match self.begin(&service, &mut show).await {
             Ok(running) => running,
@@ -365,47 +365,5 @@ async fn due(live: &mut Option<Live>, output: &Output) {
     match live {
         Some(live) => live.due(output).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Does the work, or as much as can be done until then.
-async fn within(deadline: Option<Instant>, work: impl Future<Output = ()>) {
-    match deadline {
-        // What is not done by then, nobody will miss.
-        Some(deadline) => tokio::time::timeout_at(deadline.into(), work).await.unwrap_or_default(),
-        None => work.await,
-    }
-}
-
-/// SIGINT and SIGTERM.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    /// The exit code of the next signal.
-    async fn next(&mut self) -> Exit {
-        tokio::select! {
-            _ = self.interrupt.recv() => Exit::Interrupted,
-            _ = self.terminate.recv() => Exit::Terminated,
-        }
-    }
-
-    /// Ends the program at once when another signal comes before this is done. Everything accepted is in the
-    /// rollouts, and the processes of commands end with ours.
-    async fn or_exit<T>(&mut self, work: impl Future<Output = T>) -> T {
-        tokio::select! {
-            biased;
-            exit = self.next() => {
-                screen::restore();
-                std::process::exit(exit.code().into())
-            }
-            done = work => done,
-        }
     }
 }

@@ -20,7 +20,7 @@ pub struct LastMessage {
 enum Target {
     /// A file, or nothing yet: it is replaced.
     File { path: PathBuf, folder: PathBuf },
-    /// A pipe or a device: it is written to.
+    /// A pipe, a device, or the name of a file that somebody has open, like `/dev/stderr`: it is written to.
     Stream(PathBuf),
 }
 
@@ -43,7 +43,7 @@ impl LastMessage {
         let written = match &self.target {
             Target::File { path, folder } => replace(path, &temporary(folder), text),
             Target::Stream(path) => {
-                OpenOptions::new().write(true).open(path).and_then(|mut stream| stream.write_all(text.as_bytes()))
+                OpenOptions::new().append(true).open(path).and_then(|mut stream| stream.write_all(text.as_bytes()))
             }
         };
         let named = self.named.display();
@@ -56,8 +56,12 @@ fn target(named: &Path) -> io::Result<Target> {
     match fs::metadata(&path) {
         Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         Ok(found) if !found.is_file() => Ok(Target::Stream(path)),
-        // What a link leads to is replaced, not the link.
-        Ok(_) => file(path.canonicalize()?),
+        Ok(_) => {
+            // What a link leads to is replaced, not the link.
+            let real = path.canonicalize()?;
+            let is_open = ["/dev", "/proc"].iter().any(|names| path.starts_with(names) && !real.starts_with(names));
+            if is_open { Ok(Target::Stream(path)) } else { file(real) }
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => file(path),
         Err(error) => Err(error),
     }

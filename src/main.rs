@@ -24,6 +24,7 @@ mod providers;
 mod ps;
 mod session;
 mod setup;
+mod signals;
 mod stdin;
 mod terminal;
 mod text;

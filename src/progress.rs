@@ -50,9 +50,9 @@ impl Progress {
             }
         };
         let text = match what {
-            What::Happened { event: Event::TurnEnded { outcome: Outcome::Completed, message: Some(said), .. }, .. }
-                if self.detail == Detail::Ends && !path.is_root() =>
-            {
+            What::Happened {
+                event: Event::TurnEnded { outcome: Outcome::Completed, message: Some(said), .. }, ..
+            } if self.detail == Detail::Ends && !path.is_root() => {
                 format!("{text}: {}", one_line(said, CUT))
             }
             _ => text,

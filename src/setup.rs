@@ -37,6 +37,8 @@ pub struct Setup {
     pub model: Arc<dyn Model>,
     /// The program that runs commands.
     pub shell: PathBuf,
+    /// Environment variables that commands do not see: they hold keys.
+    pub hidden: Vec<String>,
     pub settings: Settings,
     /// What a person should know before it starts.
     pub notes: Vec<String>,
@@ -108,7 +110,8 @@ impl Setup {
             ..usual
         };
         let journal = Arc::new(FileJournal::new(home.clone()));
-        Ok(Self { homes, home, journal, resume, cwd, model: Arc::new(providers), shell, settings, notes })
+        let hidden = providers.secret_variables();
+        Ok(Self { homes, home, journal, resume, cwd, model: Arc::new(providers), shell, hidden, settings, notes })
     }
 
     /// Looks at the project of the directory in which the root works.

@@ -45,6 +45,21 @@ fn a_held_session_is_refused_with_its_process_and_a_stopped_one_goes_on() {
 }
 
 #[test]
+fn the_last_tree_is_that_of_the_directory_unless_all_are_meant() {
+    let world = World::new();
+    std::fs::create_dir(world.path("work/other")).unwrap();
+    let here = world.exec(&answer(&world), &["one"]).session();
+    let there = world.exec(&answer(&world), &["two", "-C", "other"]).session();
+    for (flags, expected) in [(&["--last"][..], &here), (&["--last", "-C", "other"], &there)] {
+        let resumed = world.exec(&answer(&world), &[&["resume", "more"], flags].concat());
+        assert_eq!((resumed.code, &resumed.session()), (0, expected), "{flags:?}: {}", resumed.err);
+    }
+    // The newest is the one that was made last, whichever was written last.
+    let resumed = world.exec(&answer(&world), &["resume", "--all", "--last", "more"]);
+    assert_eq!((resumed.code, &resumed.session()), (0, &there), "{}", resumed.err);
+}
+
+#[test]
 fn kill_9_leaves_it_resumable_and_its_end_is_told_in_json() {
     let world = World::new();
     let killed = world.start(&hang(&world), &["go"], "/root  started");

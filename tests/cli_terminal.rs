@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ impl Screen {
             };
             let sequence = &text[at + 1..at + 2 + end];
             self.sequence(sequence);
-            sequence.chars().for_each(|_| drop(chars.next()));
+            chars.nth(sequence.chars().count() - 1);
         }
         self.rest = rest[done..].to_vec();
     }
@@ -114,16 +114,29 @@ struct Terminal {
 }
 
 impl Terminal {
+    /// With stdout elsewhere.
     fn start(world: &World, script: &[String], args: &[&str], term: &str, columns: u16) -> Self {
+        Self::with(world, script, args, term, columns, |_| Stdio::piped())
+    }
+
+    fn with(
+        world: &World,
+        script: &[String],
+        args: &[&str],
+        term: &str,
+        columns: u16,
+        stdout: impl FnOnce(&File) -> Stdio,
+    ) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
-        let slave = OpenOptions::new().read(true).write(true).open(std::ffi::OsStr::from_bytes(name.to_bytes())).unwrap();
+        let slave =
+            OpenOptions::new().read(true).write(true).open(std::ffi::OsStr::from_bytes(name.to_bytes())).unwrap();
         let master = File::from(master);
         let all = ["exec"].into_iter().chain(script.iter().map(String::as_str)).chain(args.iter().copied());
         let mut command = world.sapwood(all);
-        command.env("TERM", term).stderr(Stdio::from(slave)).stdout(Stdio::piped());
+        command.env("TERM", term).stdout(stdout(&slave)).stderr(Stdio::from(slave));
         let screen = Screen { height: 24, ..Screen::default() };
         let mut terminal = Self { child: resized(&master, columns, || command.spawn().unwrap()), master, screen };
         // The command keeps the other end open.
@@ -153,11 +166,20 @@ impl Terminal {
         }
     }
 
+    /// Reads until the cursor is hidden, or there again.
+    fn until_cursor(&mut self, is_hidden: bool) {
+        while self.screen.is_cursor_hidden != is_hidden {
+            assert!(self.read(), "it never came: {:#?}", self.screen.lines());
+        }
+    }
+
     /// The exit code, what is on the screen, and stdout.
     fn end(mut self) -> (i32, Screen, String) {
         while self.read() {}
         let mut out = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        if let Some(mut stdout) = self.child.stdout.take() {
+            stdout.read_to_string(&mut out).unwrap();
+        }
         (self.child.wait().unwrap().code().unwrap_or(-1), self.screen, out)
     }
 }
@@ -190,12 +212,15 @@ fn a_run_ends_with_a_summary_and_nobody_drives_the_terminal() {
     assert!(!screen.is_cursor_hidden, "the cursor is gone");
     let lines = screen.lines();
     assert!(lines[0].starts_with("session ") || lines[0].starts_with("note:"), "{lines:#?}");
-    let said = lines.iter().position(|line| line.contains("/root/alpha  finished")).unwrap();
-    assert!(lines[said].ends_with(": eleven\\x1b[2J\\x1b[?25l\\u{202e}"), "{lines:#?}");
-    assert!(lines[said + 1].contains("/root  finished ("), "{lines:#?}");
-    assert!(lines[said + 2].starts_with("2 agents: 2 finished  "), "{lines:#?}");
-    // Nothing of the frames before is left below.
-    assert_eq!(lines[said + 3..], [""], "{lines:#?}");
+    // Two turns that end in the same millisecond are told in any order.
+    let told = |what: &str| lines.iter().filter(|line| line.contains(what)).collect::<Vec<_>>();
+    let [said] = told("/root/alpha  finished (")[..] else { panic!("{lines:#?}") };
+    assert!(said.ends_with(": eleven\\x1b[2J\\x1b[?25l\\u{202e}"), "{lines:#?}");
+    assert_eq!(told("/root  finished (").len(), 1, "{lines:#?}");
+    // Nothing of the frames before is left below the last one.
+    let [.., summary, end] = &lines[..] else { panic!("{lines:#?}") };
+    assert!(summary.starts_with("2 agents: 2 finished  ") && end.is_empty(), "{lines:#?}");
+    assert_eq!(told("agents: ").len(), 1, "{lines:#?}");
     assert!(screen.colours > 0);
 }
 
@@ -207,7 +232,7 @@ fn the_tree_shows_who_works_fits_the_terminal_and_leaves_the_cursor_after_an_int
     let script = world.script("s", one_child(child));
     let mut terminal = Terminal::start(&world, &script, &["go"], "xterm", 60);
     let row = |lines: &[String], name: &str| {
-        lines.iter().find(|line| line.trim_start().starts_with(name)).cloned().unwrap_or_default()
+        lines.iter().rfind(|line| line.trim_start().starts_with(name)).cloned().unwrap_or_default()
     };
     let lines = terminal.until(|lines| row(lines, "alpha").contains("$ sleep") && row(lines, "root ").contains("mail"));
     assert!(terminal.screen.is_cursor_hidden);
@@ -216,11 +241,18 @@ fn the_tree_shows_who_works_fits_the_terminal_and_leaves_the_cursor_after_an_int
     assert!(alpha.starts_with("  alpha  working  $ sleep 600 # what is said") && alpha.contains('…'), "{lines:#?}");
     assert!(lines.last().unwrap().starts_with("2 agents: 1 waiting, 1 working  "), "{lines:#?}");
     assert!(lines.iter().skip(1).all(|line| line.chars().count() < 60 || line.starts_with("session")), "{lines:#?}");
+    // A program that is stopped leaves the cursor to the shell, and takes it back when it goes on.
+    let pid = Pid::from_child(&terminal.child);
+    kill_process(pid, Signal::TSTP).unwrap();
+    assert!(waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().is_some_and(|(_, status)| status.stopped()));
+    terminal.until_cursor(false);
+    kill_process(pid, Signal::CONT).unwrap();
+    terminal.until_cursor(true);
     // The next frame has the new width.
     let master = terminal.master.try_clone().unwrap();
     resized(&master, 120, || ());
     terminal.until(|lines| row(lines, "alpha").contains("terminal is wide"));
-    kill_process(Pid::from_child(&terminal.child), Signal::INT).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
     let (code, screen, _) = terminal.end();
     assert_eq!(code, 130);
     assert!(!screen.is_cursor_hidden, "the cursor is gone");
@@ -249,7 +281,8 @@ fn a_terminal_that_can_do_nothing_and_a_quiet_run_get_lines_only() {
 fn colours_can_be_refused_and_the_tree_is_drawn_beside_events() {
     let world = World::new();
     let script = world.script("s", one_child(json!([{"text": "eleven"}])));
-    let (code, screen, out) = Terminal::start(&world, &script, &["--color", "never", "--json", "go"], "xterm", 100).end();
+    let (code, screen, out) =
+        Terminal::start(&world, &script, &["--color", "never", "--json", "go"], "xterm", 100).end();
     assert_eq!((code, screen.colours), (0, 0));
     let lines = screen.lines();
     assert!(lines.iter().any(|line| line.starts_with("2 agents: 2 finished")), "{lines:#?}");
@@ -258,4 +291,23 @@ fn colours_can_be_refused_and_the_tree_is_drawn_beside_events() {
     let ran = world.exec(&script, &["--color", "always", "go"]);
     assert!(ran.err.contains("\x1b[1m/root\x1b[0m"), "{}", ran.err);
     assert!(!world.exec(&script, &["go"]).err.contains('\x1b'));
+}
+
+#[test]
+fn an_answer_on_the_same_terminal_stands_below_the_tree_and_events_have_it_alone() {
+    let world = World::new();
+    let script = world.script("s", one_child(json!([{"text": "eleven"}])));
+    let both = |args: &[&str]| {
+        let same = |slave: &File| Stdio::from(slave.try_clone().unwrap());
+        let (code, screen, _) = Terminal::with(&world, &script, args, "xterm", 200, same).end();
+        assert_eq!((code, screen.is_cursor_hidden), (0, false));
+        screen.lines()
+    };
+    let lines = both(&["go"]);
+    let [.., summary, answer, end] = &lines[..] else { panic!("{lines:#?}") };
+    assert!(summary.starts_with("2 agents: 2 finished"), "{lines:#?}");
+    assert_eq!((answer.as_str(), end.as_str()), ("the child is done", ""));
+    let lines = both(&["--json", "go"]);
+    assert!(lines.iter().any(|line| line.starts_with("{\"type\":\"turn.completed\"")), "{lines:#?}");
+    assert!(!lines.iter().any(|line| line.starts_with("2 agents")), "{lines:#?}");
 }

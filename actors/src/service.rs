@@ -89,15 +89,15 @@ pub enum HeldUp {
 }
 
 impl Service {
-    /// A service over this journal. `program` is the sapwood binary, which also runs the commands.
+    /// A service over this journal.
     pub fn new(
         journal: Arc<dyn Journal>,
         model: Arc<dyn sapwood_model::Model>,
-        program: PathBuf,
+        processes: Processes,
         shell: PathBuf,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let means = Means { model, processes: Processes::new(program), shell, clock };
+        let means = Means { model, processes, shell, clock };
         Self { journal, means, watcher: None }
     }
 

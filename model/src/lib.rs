@@ -12,6 +12,7 @@
 //! Where to start reading: [`Model`] is the port, [`request`] how a model of our own looks into a request,
 //! [`scripted`] and [`Rehearsal`] who answers without a provider.
 
+pub mod catalogue;
 pub mod governor;
 pub mod http;
 mod port;
@@ -20,6 +21,7 @@ mod rehearsal;
 pub mod request;
 pub mod scripted;
 
+pub use catalogue::{Catalogue, Catalogues, Fetch, ModelInfo, Refresh};
 pub use governor::{Governor, Governors, Headroom, Pass};
 pub use http::{Http, HttpError, Provider, Secret};
 pub use port::{

@@ -79,7 +79,7 @@ impl Color {
     pub(super) const NAMES: &[&str] = &["auto", "always", "never"];
 
     /// True if an output is to be coloured. `no_color` and `term` are the variables `NO_COLOR` and `TERM`: the first, set
-    /// to anything (no-color.org), and a terminal that can do nothing are obeyed where the flag leaves it open.
+    /// to anything, and a terminal that can do nothing are obeyed where the flag leaves it open.
     pub fn is_on(self, is_terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
         match self {
             Color::Always => true,

@@ -198,3 +198,27 @@ fn colours_are_for_terminals_and_for_those_who_want_them() {
         assert_eq!(color.is_on(is_terminal, no_color, term), on, "{color:?} {is_terminal} {no_color:?} {term:?}");
     }
 }
+
+/// True for a flag that is refused whatever follows it.
+fn is_refused(shape: &Shape) -> bool {
+    of(&format!("exec --{} {}", shape.long, some_value(shape)))
+        .is_err_and(|message| message.starts_with(&format!("--{} ", shape.long)))
+}
+
+#[test]
+fn what_is_no_text_is_refused_only_where_a_text_is_needed() {
+    use std::os::unix::ffi::OsStringExt;
+    let broken = || OsString::from_vec(b"a\xffb".to_vec());
+    let with = |flag: &str| parse([OsString::from("exec"), flag.into(), broken()]).0;
+    for shape in shapes(Verb::Exec).into_iter().filter(|shape| shape.takes != Takes::Nothing) {
+        let refused = match with(&format!("--{}", shape.long)) {
+            Ok(Command::Exec(_)) => false,
+            Ok(other) => panic!("{other:?}"),
+            Err(failure) => failure.message.contains("UTF-8"),
+        };
+        let is_text = !matches!(shape.takes, Takes::File | Takes::Dir) && !is_refused(&shape);
+        assert!(refused == is_text, "--{}", shape.long);
+    }
+    assert!(parse(["exec".into(), broken()]).0.unwrap_err().message.contains("the prompt is no valid UTF-8"));
+    assert!(parse([broken()]).0.unwrap_err().message.contains("the command is no valid UTF-8"));
+}

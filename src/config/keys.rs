@@ -238,10 +238,7 @@ pub fn known(path: &[&str], is_table: bool) -> Known {
 
 /// True if used keys lie below this path.
 pub fn is_above(path: &[&str]) -> bool {
-    USED.iter().any(|key| {
-        let mut parts = key.name.split('.');
-        path.iter().all(|part| parts.next().is_some_and(|own| own == "*" || own == *part)) && parts.next().is_some()
-    })
+    USED.iter().any(|key| key.is_at_or_below(path) && !key.matches(path))
 }
 
 /// True for what the configuration of a project may not set.
@@ -283,6 +280,12 @@ pub fn meant(path: &[&str]) -> Option<String> {
 }
 
 impl Key {
+    /// True for the path of this key, and for a table that it lies in.
+    pub fn is_at_or_below(&self, path: &[&str]) -> bool {
+        let mut parts = self.name.split('.');
+        path.iter().all(|part| parts.next().is_some_and(|own| own == "*" || own == *part))
+    }
+
     /// True for the path of this key.
     pub fn matches(&self, path: &[&str]) -> bool {
         self.name.split('.').count() == path.len()

@@ -56,8 +56,8 @@ impl Choice {
         if provider != wanted || wanted_model.as_ref().is_some_and(|wanted| *wanted != model) {
             let wanted_model = wanted_model.as_deref().unwrap_or("no model");
             notes.push(format!(
-                "note: this tree goes on with the model `{model}` of `{provider}`, as it began; the configuration names \
-                 `{wanted_model}` of `{wanted}`, which takes -m or -c model_provider=... on the command line"
+                "note: this tree goes on with the model `{model}` of `{provider}`, as it began, and not with the configured \
+                 `{wanted_model}` of `{wanted}`; -m or -c model_provider=... on the command line changes that"
             ));
         }
         Ok(Self { provider, model, effort: own.effort.as_ref().map(ToString::to_string), is_said: false, notes })

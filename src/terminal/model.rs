@@ -216,7 +216,8 @@ impl Note {
             return ended(&facts.last);
         }
         if let Some((until, why)) = &facts.paused {
-            let when = until.map_or_else(|| "usage limit".to_owned(), |until| format!("usage limit{}", more(until, now)));
+            let when =
+                until.map_or_else(|| "usage limit".to_owned(), |until| format!("usage limit{}", more(until, now)));
             return (State::Paused, format!("{when}: {why}"));
         }
         match facts.held_up {

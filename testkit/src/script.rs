@@ -3,6 +3,7 @@
 //! It keeps no state: each answer is a function of the request alone, so a request that is sent again is answered as
 //! before, and a tree that is resumed goes on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -13,6 +14,10 @@ use crate::sse::{Event, Reply};
 
 /// The namespace of the tools that act on other agents.
 const COLLABORATION: &str = "collaboration";
+/// Children that are spawned with one response.
+const A_RESPONSE: usize = 100;
+/// Children that have not reported yet, at most: fewer than the 256 reports that an agent has room for.
+const AT_WORK: usize = 200;
 
 /// What a child runs, by its name and the number of the command.
 type Command = Arc<dyn Fn(&str, usize) -> String + Send + Sync>;
@@ -75,20 +80,25 @@ impl Tree {
     fn of_root(&self, request: &Received) -> Reply {
         let reply = Reply::new(&format!("resp_root_{}", request.n));
         let called = request.answered_calls();
-        if self.children > 0 && !called.iter().any(|call| call.starts_with("spawn_")) {
-            return (0..self.children).fold(reply, |reply, n| {
-                let arguments = json!({"task_name": Self::child(n), "message": format!("Task {n}.")});
+        let of = |start: &str| called.iter().filter(|call| call.starts_with(start)).cloned().collect::<Vec<_>>();
+        let spawns = of("spawn_");
+        // Nobody waits for a child that was refused.
+        let is_there = |call: &&String| request.output_of(call).is_some_and(|output| output.contains("\"task_name\""));
+        let there = spawns.iter().filter(is_there).count();
+        let reported: BTreeSet<String> = request.reports().into_iter().map(|(author, _)| author).collect();
+        if spawns.len() < self.children && there - reported.len() <= AT_WORK - A_RESPONSE {
+            let next = spawns.len()..self.children.min(spawns.len() + A_RESPONSE);
+            return next.fold(reply, |reply, n| {
+                let task = format!("Task {n}.");
+                let arguments = json!({"task_name": Self::child(n), "message": task, "fork_turns": "none"});
                 reply.function_call(&format!("spawn_{n}"), COLLABORATION, "spawn_agent", &arguments)
             });
         }
-        let mut reported: Vec<String> = request.reports().into_iter().map(|(author, _)| author).collect();
-        reported.sort();
-        reported.dedup();
-        if reported.len() < self.children {
-            let waits = called.iter().filter(|call| call.starts_with("wait_")).count();
+        if spawns.len() < self.children || reported.len() < there {
+            let waits = of("wait_").len();
             return reply.function_call(&format!("wait_{waits}"), COLLABORATION, "wait_agent", &json!({}));
         }
-        reply.message(&format!("All {} reported.", self.children), 1)
+        reply.message(&format!("All {there} reported."), 1)
     }
 
     fn of_child(&self, name: &str, request: &Received) -> Reply {

@@ -263,12 +263,18 @@ fn a_tree_is_led() {
             .collect()
     };
     let said = json!({"role": "user", "content": "Lead."});
-    let spawned = json!([said, output("spawn_0"), output("spawn_1")]);
+    let spawned = |n: usize| {
+        let output = json!({"task_name": Tree::path(n)}).to_string();
+        json!({"type": "function_call_output", "call_id": format!("spawn_{n}"), "output": output})
+    };
+    let refused = json!([said, spawned(0), output("spawn_1"), report("/root/c0")]);
+    assert_eq!(calls("/root", refused), ["\"All 1 reported.\""]);
+    let spawned = json!([said, spawned(0), spawned(1)]);
     assert_eq!(
         calls("/root", json!([said])),
         [
-            r#"{"task_name":"c0","message":"Task 0."}null"#.to_owned(),
-            r#"{"task_name":"c1","message":"Task 1."}null"#.to_owned()
+            r#"{"task_name":"c0","message":"Task 0.","fork_turns":"none"}null"#.to_owned(),
+            r#"{"task_name":"c1","message":"Task 1.","fork_turns":"none"}null"#.to_owned()
         ]
     );
     assert_eq!(calls("/root", spawned.clone()), ["{}null"]);

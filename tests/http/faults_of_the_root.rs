@@ -62,7 +62,7 @@ async fn the_root_gets_over_what_goes_wrong_once() {
 
 /// A root that meets a fault whenever it asks, once its children are spawned.
 fn always(fault: &'static Fault) -> impl Fn(&Received) -> Answer + Send + Sync + 'static {
-    let tree = Tree::of(CHILDREN);
+    let tree = Tree::of(fault.crowd);
     move |request| {
         let is_met = request.agent_name() == "/root" && !request.answered_calls().is_empty();
         if is_met { fault.answer(Good { reply: of_root(&tree, request, 1) }) } else { tree.answer(request) }
@@ -88,7 +88,7 @@ async fn a_root_that_fails_says_why_and_can_be_resumed() {
         // Everybody else ended well, and the tree can be resumed.
         let states = world.world.ps();
         let well = states.iter().filter(|(path, state)| path != "/root" && state == "completed").count();
-        assert_eq!(well, CHILDREN, "{}: {states:?}", fault.name);
+        assert_eq!(well, fault.crowd, "{}: {states:?}", fault.name);
         rollouts::check(&world.world);
     }
 }

@@ -22,6 +22,8 @@ pub enum Outcome {
 pub struct Fault {
     pub name: &'static str,
     pub outcome: Outcome,
+    /// Agents that can be at work while somebody meets it: few, where what is learned from it slows everybody down.
+    pub crowd: usize,
     make: fn(Good) -> Answer,
 }
 
@@ -78,7 +80,11 @@ fn status(status: u16, kind: &str) -> Answer {
 }
 
 const fn fault(name: &'static str, outcome: Outcome, make: fn(Good) -> Answer) -> Fault {
-    Fault { name, outcome, make }
+    Fault { name, outcome, crowd: 49, make }
+}
+
+const fn limit(name: &'static str, outcome: Outcome, make: fn(Good) -> Answer) -> Fault {
+    Fault { name, outcome, crowd: 4, make }
 }
 
 use Outcome::{Again, Fails, Heard};
@@ -178,7 +184,7 @@ pub const ALWAYS: &[Fault] = &[
     fault("always 403", Fails("403"), |_| status(403, "forbidden")),
     fault("always 404", Fails("404"), |_| status(404, "model_not_found")),
     fault("always 500", Fails("500"), |_| status(500, "server_error")),
-    fault("always 429", Fails("429"), |_| status(429, "rate_limit_exceeded")),
+    limit("always 429", Fails("429"), |_| status(429, "rate_limit_exceeded")),
     fault("HTML in place of a stream", Fails("text/html"), |_| {
         Answer::body("<html><title>Welcome</title></html>").header("content-type", "text/html")
     }),

@@ -78,7 +78,6 @@ fn judge(measured: &Measured) {
 async fn three_hundred_agents_and_a_server_of_a_hundred_a_second() {
     let limits = Limited { per_second: 100, streams: 8, retry_after: true, headers: true };
     let measured = run(300, limits, Duration::from_millis(40), Duration::from_secs(60)).await;
-    println!("{measured:?}");
     // How much of the allowance is used at this rate depends on the machine: the next test is about that.
     let all = measured.allowed + measured.refused;
     assert!(measured.refused_later * 10 <= all, "{measured:?}");

@@ -65,6 +65,8 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sapwood"));
         command.args(args).env_clear().current_dir(self.path("work")).stdin(Stdio::null());
         command.env("HOME", self.path("user")).env("PATH", std::env::var_os("PATH").unwrap()).env("TZ", "UTC");
+        // What the machine's owner configured is none of a test's business.
+        command.env("SAPWOOD_SYSTEM_CONFIG", "");
         command
     }
 

@@ -302,17 +302,18 @@ impl Agent {
         }
     }
 
-    /// Takes over what a fork has of its source: what the model saw, and what that cost. Inputs, turns and children stay
+    /// Takes over what a fork has of its source: what the model saw, and, but for a child, what that cost. Inputs, turns and children stay
     /// the source's.
     pub fn inherit(&mut self, source: Agent) {
         self.history = source.history;
         self.context_written = source.context_written;
-        if let (Some(own), Some(theirs)) = (&mut self.identity, &source.identity)
-            && own.parent == Some(theirs.thread)
-        {
-            own.instructions_of = theirs.instructions_of;
+        match (&mut self.identity, &source.identity) {
+            // A child asks with the bytes of its spawner, and counts from zero: the tree counts both.
+            (Some(own), Some(theirs)) if own.parent == Some(theirs.thread) => {
+                own.instructions_of = theirs.instructions_of;
+            }
+            _ => self.usage = source.usage,
         }
-        self.usage = source.usage;
         self.window = source.window;
         if self.asking.model.is_none() {
             (self.asking.model, self.asking.effort) = (source.asking.model, source.asking.effort);

@@ -87,10 +87,6 @@ fn read_orders(line: &mut File) -> io::Result<Orders> {
     serde_json::from_slice(&text).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
 }
 
-/// The keys of the model's provider are sapwood's. A command gets one only if its own environment names it, so that
-/// `env` in a model's shell does not send a key to the model.
-const KEYS: [&str; 2] = ["OPENAI_API_KEY", "CODEX_API_KEY"];
-
 /// Returns only with the code and the reason of a failure.
 fn start(orders: Orders) -> (u8, String) {
     let Orders { mut argv, cwd, env, sandbox } = orders;
@@ -108,9 +104,6 @@ fn start(orders: Orders) -> (u8, String) {
         return (CANNOT_RUN, "the command is empty; give at least a program".to_owned());
     };
     let mut command = Command::new(program);
-    for key in KEYS {
-        command.env_remove(key);
-    }
     command.args(arguments).envs(env.into_iter().filter(|(name, _)| name != MARK));
     let error = command.exec();
     explain(program, &command, &error)

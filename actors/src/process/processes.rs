@@ -79,6 +79,7 @@ pub struct Processes(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     program: PathBuf,
+    hidden: Vec<String>,
     reaper: Mutex<Option<Arc<Reaper>>>,
 }
 
@@ -103,7 +104,13 @@ impl Processes {
     /// Commands are started with `program`, a sapwood binary (best `/proc/self/exe`, resolved), or any other that answers to
     /// [`super::EXEC_SUBCOMMAND`] and [`REAP_SUBCOMMAND`]. Starts nothing yet.
     pub fn new(program: PathBuf) -> Self {
-        Self(Arc::new(Inner { program, reaper: Mutex::new(None) }))
+        Self::hiding(program, Vec::new())
+    }
+
+    /// The same, with an environment that lacks these variables: the keys of the model's providers, so that `env` in a model's
+    /// shell does not send a key to the model. A command whose own environment names one has it.
+    pub fn hiding(program: PathBuf, hidden: Vec<String>) -> Self {
+        Self(Arc::new(Inner { program, hidden, reaper: Mutex::new(None) }))
     }
 
     /// Starts the command's process, which waits. Dropping this future, or what it returns, ends it without anything having run.
@@ -169,7 +176,12 @@ impl Processes {
         let (near, far) = StdUnixStream::pair().map_err(failed)?;
         near.set_nonblocking(true).map_err(failed)?;
         let requests = UnixStream::from_std(near).map_err(failed)?;
-        let child = tokio::process::Command::new(&self.0.program)
+        let mut command = tokio::process::Command::new(&self.0.program);
+        // Nobody below the reaper inherits them.
+        self.0.hidden.iter().for_each(|name| {
+            command.env_remove(name);
+        });
+        let child = command
             .arg0(reap::NAME)
             .arg(REAP_SUBCOMMAND)
             .stdin(OwnedFd::from(far))

@@ -1,5 +1,7 @@
 //! The governor from outside: its order, its limits against simulated providers, and its futures.
 
+mod futures;
+mod order;
 mod servers;
 mod simulation;
 

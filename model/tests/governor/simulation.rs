@@ -74,6 +74,8 @@ struct Simulation {
     server: Server,
     core: Core,
     chance: Ids,
+    /// The durations of the accepted requests, in order: the same for the greedy client.
+    durations: Ids,
     now: u64,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     number: u64,
@@ -98,6 +100,7 @@ pub fn run(case: Case) -> Outcome {
         server: Server::new(case.rate, case.streams),
         core: Core::new(case.seed),
         chance: Ids::seeded(case.seed + 1000),
+        durations: Ids::seeded(case.seed + 2000),
         now: 0,
         events: BinaryHeap::new(),
         number: 0,
@@ -195,9 +198,13 @@ impl Simulation {
     }
 
     fn arrives(&mut self, agent: usize) {
-        let duration = within(&mut self.chance, self.case.durations);
+        let mut durations = self.durations.clone();
+        let duration = within(&mut durations, self.case.durations);
         let back = self.one_way();
         let answer = self.server.ask(self.now, duration);
+        if answer.is_ok() {
+            self.durations = durations;
+        }
         if self.case.headers && let Some(remaining) = self.server.remaining() {
             self.agents[agent].said = Some(Headroom {
                 limit: Some(RATE),
@@ -258,7 +265,12 @@ fn greedy(case: Case) -> u64 {
     let mut chance = Ids::seeded(case.seed + 2000);
     let mut accepted = 0;
     for now in (0..END).step_by(1000) {
-        while server.ask(now, within(&mut chance, case.durations)).is_ok() {
+        loop {
+            let mut next = chance.clone();
+            if server.ask(now, within(&mut next, case.durations)).is_err() {
+                break;
+            }
+            chance = next;
             accepted += u64::from(now >= WARM_UP);
         }
     }
@@ -292,5 +304,21 @@ fn three_hundred_agents_get_what_the_provider_allows() {
     for case in cases((SECOND / 10, 3 * SECOND), 3) {
         let outcome = run(case);
         println!("{:?} {} ra={} h={} {}: {:.3} refused {:.4} most {} root {:.2} worker {:.2}", case.rate, case.streams, case.retry_after, case.headers, case.seed, outcome.throughput(), outcome.refused_part(), outcome.most_refusals, outcome.root_wait, outcome.worker_wait);
+    }
+}
+
+#[test]
+#[ignore = "tuning"]
+fn tune() {
+    for durations in [(SECOND / 10, 3 * SECOND), (2 * SECOND, 2 * SECOND), (SECOND / 10, SECOND / 2)] {
+        let mut worst: BTreeMap<String, (f64, f64, f64, u32)> = BTreeMap::new();
+        for case in cases(durations, 10) {
+            let outcome = run(case);
+            let name = format!("{:?} {} ra={} h={}", case.rate, case.streams, case.retry_after, case.headers);
+            let w = worst.entry(name).or_insert((9.0, 0.0, 0.0, 0));
+            *w = (w.0.min(outcome.throughput()), w.1 + outcome.throughput() / 10.0, w.2.max(outcome.refused_part()), w.3.max(outcome.most_refusals));
+        }
+        println!("{durations:?}");
+        for (name, w) in worst { println!("{name}: least {:.3} mean {:.3} refused {:.4} most {}", w.0, w.1, w.2, w.3); }
     }
 }

@@ -50,7 +50,11 @@ fn each_state_is_told_from_the_facts() {
         (working(), State::Working, ""),
         (Facts { held_up: Some(HeldUp::Slot), ..working() }, State::Queued, "for a slot"),
         (Facts { held_up: Some(HeldUp::Restart), ..working() }, State::Restarting, "after a crash"),
-        (Facts { held_up: Some(HeldUp::Storage), ..working() }, State::Blocked, "its storage fails, and is tried again"),
+        (
+            Facts { held_up: Some(HeldUp::Storage), ..working() },
+            State::Blocked,
+            "its storage fails, and is tried again",
+        ),
         (Facts { waits_until: Some(NOW.plus(61_000)), ..working() }, State::Waiting, "for mail, 1:01 left"),
         (
             Facts { limited: limit(Some(112_000)), ..working() },

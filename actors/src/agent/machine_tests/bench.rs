@@ -80,6 +80,12 @@ impl Bench {
         bench
     }
 
+    /// A new incarnation of an agent that these lines alone do not give: a fork.
+    pub fn with(agent: Agent, lines: Vec<Line>, settings: &Arc<Settings>) -> Self {
+        let machine = Machine::new(agent, Arc::clone(settings));
+        Self { machine, ..Self::of(lines, Arc::clone(settings)) }
+    }
+
     /// Decides until nothing follows, as the shell does; nobody performs the effects.
     pub fn does(&mut self, input: Input) -> Did {
         let mut batches = Vec::new();

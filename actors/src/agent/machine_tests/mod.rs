@@ -2,6 +2,8 @@
 
 mod bench;
 mod calls;
+mod forks;
+mod legacy;
 mod pauses;
 mod prefixes;
 mod reports;

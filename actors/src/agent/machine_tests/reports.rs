@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sapwood_protocol::item::MailKind;
 use sapwood_protocol::own::Outcome;
+use serde_json::json;
 
 use super::super::effect::{Effect, Input, Interrupter, Timer};
 use super::super::inbox::MAX_BEGUN;
@@ -163,4 +164,39 @@ fn a_command_that_ran_when_its_incarnation_died_is_answered_after_its_own_answer
     let outputs = unknown.outputs();
     assert!(outputs.iter().any(|(call, output)| call == "a" && output.starts_with("Effect unknown")), "{outputs:?}");
     assert_eq!(unknown.does(Input::Granted), did(&[], &["hold(b)"]), "the one that had not started runs");
+}
+
+/// Another program began a turn in a thread whose own turn only waited: that one has ended, and its requester hears of it
+/// before it hears of the other.
+#[test]
+fn a_turn_that_another_program_replaced_is_reported() {
+    let wait = |call: &str| super::bench::collab(call, "wait_agent", &json!({}));
+    // (the answer that is open, how its turn ended)
+    let table = [(wait("w"), Outcome::Cancelled), (exec("x"), Outcome::Lost)];
+    for (open, outcome) in table {
+        let mut bench = working_child();
+        bench.answer(&[open]);
+        let replaced = bench.turn_id();
+        let first = bench.machine.agent().next_ordinal.unwrap();
+        let mut ordinal = first;
+        let mut event = |payload: serde_json::Value| {
+            ordinal += 1;
+            sapwood_protocol::Line::encode(bench.now, Some(ordinal - 1), "event_msg", &payload, None)
+        };
+        let mut lines = bench.lines.clone();
+        lines.push(event(json!({"type": "task_started", "turn_id": "foreign", "root_turn_id": "foreign"})));
+        lines.push(event(json!({"type": "task_complete", "turn_id": "foreign", "last_agent_message": "other"})));
+
+        let mut loaded = Bench::of(lines, Arc::clone(&bench.settings));
+        let report = format!("report({first} {outcome:?})");
+        assert_eq!(loaded.does(Input::Loaded), did(&[], &[&report]));
+        let Some(Effect::Report(sent)) = loaded.effects.first() else { panic!("a report") };
+        assert_eq!(sent.turn.turn, replaced);
+        assert!(!loaded.machine.may_sleep());
+        let next = format!("report({} Completed)", first + 1);
+        assert_eq!(loaded.does(Input::Reported { n: first, accepted: true }), did(&[], &[&next]));
+        assert!(!loaded.machine.may_sleep());
+        assert_eq!(loaded.does(Input::Reported { n: first + 1, accepted: true }), did(&[], &[]));
+        assert!(loaded.machine.may_sleep(), "each of them once");
+    }
 }
