@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use sapwood_actors::clock::{Clock, SystemClock};
 use sapwood_actors::process::Processes;
+use sapwood_model::Model;
 use sapwood_actors::service::{Running, Service};
 use sapwood_actors::tree::Tree;
 use sapwood_protocol::Ids;
@@ -128,7 +129,8 @@ impl Run {
 
     /// The second value is how long the reader of the outputs may take for the rest: for ever, where nobody is in a
     /// hurry.
-    async fn drive(self, output: &Output, signals: &mut Signals) -> (Ending, Option<Instant>) {
+    async fn drive(mut self, output: &Output, signals: &mut Signals) -> (Ending, Option<Instant>) {
+        self.setup.look_up_model().await;
         let mut show = Show::new(&self);
         let is_said = |note: &&String| !self.quiet || !note.starts_with("note:");
         show.say(self.setup.notes.iter().filter(is_said).map(|note| safe(note)));
@@ -140,7 +142,8 @@ impl Run {
                 return (Ending::failed(&Failure::new(Exit::Failure, why)), None);
             }
         };
-        let (model, shell) = (Arc::clone(&self.setup.model), self.setup.shell.clone());
+        let model = Arc::clone(&self.setup.providers) as Arc<dyn Model>;
+        let shell = self.setup.shell.clone();
         let processes = Processes::hiding(program, self.setup.hidden.clone());
         let service = Service::new(self.journal.clone(), model, processes, shell, Arc::new(SystemClock))
             .watched_by(show.watch.watcher());

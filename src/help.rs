@@ -112,6 +112,10 @@ const EXEC_TAIL: &str = "
 Codex's other options of `exec` are known: what has no meaning here is accepted, and what cannot work yet is refused
 with the reason.
 
+A tree that goes on keeps its provider, model and effort; -m, and -c with model, model_provider or
+model_reasoning_effort change them. A usage limit pauses the tree (exit code 5) until it is asked to go on; with
+-c sapwood.on_usage_limit=wait it goes on by itself when the limit ends.
+
 Configuration keys: `sapwood config get` lists them. Exit codes: see `sapwood --help`.
 ";
 

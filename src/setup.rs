@@ -8,19 +8,20 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sapwood_actors::agent::Settings;
-use sapwood_actors::agent::settings::SandboxMode;
+use sapwood_actors::agent::settings::{CONTEXT_WINDOW, SandboxMode};
 use sapwood_actors::agent::state::Asking;
 use sapwood_actors::clock::{Clock, SystemClock};
 use sapwood_actors::fold;
 use sapwood_actors::process::sandbox;
 use sapwood_actors::service::ServiceError;
-use sapwood_model::Model;
+use sapwood_model::catalogue::{Catalogues, Fetch, Refresh};
 use sapwood_rollout::FileJournal;
 
 use crate::cli::{ExecArgs, Prompt, Wanted};
 use crate::config::{Config, Places};
 use crate::exit::Failure;
 use crate::home::Homes;
+use crate::models;
 use crate::project;
 use crate::providers::{Choice, Environment, Providers, REHEARSAL};
 use crate::session::{self, Found};
@@ -34,7 +35,7 @@ pub struct Setup {
     /// The tree that is to go on.
     pub resume: Option<Found>,
     pub cwd: PathBuf,
-    pub model: Arc<dyn Model>,
+    pub providers: Arc<Providers>,
     /// The program that runs commands.
     pub shell: PathBuf,
     /// Environment variables that commands do not see: they hold keys.
@@ -110,8 +111,20 @@ impl Setup {
             ..usual
         };
         let journal = Arc::new(FileJournal::new(home.clone()));
-        let hidden = providers.secret_variables();
-        Ok(Self { homes, home, journal, resume, cwd, model: Arc::new(providers), shell, hidden, settings, notes })
+        let (hidden, providers) = (providers.secret_variables(), Arc::new(providers));
+        Ok(Self { homes, home, journal, resume, cwd, providers, shell, hidden, settings, notes })
+    }
+
+    /// Looks up the model in what is known of its provider's models. Nobody is asked: `sapwood models` does that.
+    pub async fn look_up_model(&mut self) {
+        let provider = &*self.settings.provider;
+        // What is wrong with the provider was said already.
+        let http = self.providers.http(provider).ok().flatten();
+        let fetch = http.as_ref().map(|http| http as &dyn Fetch);
+        let catalogues = Catalogues::new(models::folder(&self.homes), env!("CARGO_PKG_VERSION"));
+        let (catalogue, warnings) = catalogues.load(provider, fetch, Refresh::Offline, SystemClock.now()).await;
+        self.notes.extend(warnings.into_iter().map(|warning| format!("warning: {warning}")));
+        self.settings.context_window = catalogue.context_window(&self.settings.model).unwrap_or(CONTEXT_WINDOW);
     }
 
     /// Looks at the project of the directory in which the root works.

@@ -41,6 +41,8 @@ pub enum Own {
     Paused(Paused),
     /// The agent was taken out of service.
     Quarantined(Quarantined),
+    /// What another program kept of this thread beside its rollout was taken over.
+    Adopted(Adopted),
 }
 
 /// `sapwood.accepted`.
@@ -277,6 +279,57 @@ pub struct Quarantined {
     pub reason: String,
 }
 
+/// `sapwood.adopted`: written once, when a thread of another program is first written by us. From here on this rollout is
+/// the truth about these things, and what the other program notes later is not taken over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopted {
+    /// The goal of the thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<Goal>,
+    /// Its children that were closed: they and all below them are no part of the tree any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closed: Vec<ThreadId>,
+}
+
+/// What a thread is to reach, over many turns (`goals-and-rollouts.md` D.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Goal {
+    /// What is to be reached.
+    pub objective: String,
+    /// Where it stands.
+    pub status: GoalStatus,
+    /// How many tokens it may use; absent for as many as it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_budget: Option<u64>,
+    /// How many it has used.
+    pub tokens_used: u64,
+    /// How long it was worked on, in seconds.
+    pub time_used_seconds: u64,
+    /// When it was set.
+    pub created_at: Millis,
+    /// When it was last changed.
+    pub updated_at: Millis,
+}
+
+/// Where a goal stands, in the words of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GoalStatus {
+    /// It is worked on.
+    Active,
+    /// Somebody has paused it.
+    Paused,
+    /// It cannot be reached as things are.
+    Blocked,
+    /// A usage limit stopped it.
+    UsageLimited,
+    /// Its budget is used up.
+    BudgetLimited,
+    /// It is reached.
+    Complete,
+}
+
 #[derive(Serialize)]
 struct Versioned<'a, T> {
     v: u32,
@@ -297,6 +350,7 @@ impl Own {
             Own::Waiting(_) => "sapwood.waiting",
             Own::Paused(_) => "sapwood.paused",
             Own::Quarantined(_) => "sapwood.quarantined",
+            Own::Adopted(_) => "sapwood.adopted",
         }
     }
 
@@ -317,6 +371,7 @@ impl Own {
             "sapwood.waiting" => Own::Waiting(view.payload()?),
             "sapwood.paused" => Own::Paused(view.payload()?),
             "sapwood.quarantined" => Own::Quarantined(view.payload()?),
+            "sapwood.adopted" => Own::Adopted(view.payload()?),
             _ => return Ok(None),
         }))
     }
@@ -377,6 +432,7 @@ mod tests {
             Own::Waiting(Waiting { call, until: Millis(5) }),
             Own::Paused(Paused { until: Some(Millis(7)), reason: "used up".into() }),
             Own::Quarantined(Quarantined { reason: "panic".into() }),
+            Own::Adopted(Adopted { goal: None, closed: vec![thread] }),
         ];
         for own in all {
             let line = own.line(Millis(1));

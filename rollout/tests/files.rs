@@ -354,3 +354,34 @@ fn a_full_disk_is_said_and_survived() {
     assert_eq!(ordinals, (0..=next).collect::<Vec<_>>());
     assert!(lines.starts_with(&texts(&written)) && lines.last().unwrap().contains("after"));
 }
+
+/// Codex does not read a fork's first line that does not say where in the file of its source its part ends.
+#[test]
+fn a_fork_says_where_in_the_file_of_its_source_its_part_ends() {
+    let home = tempfile::tempdir().unwrap();
+    let journal = journal(&home);
+    let fork = |n: u8, source: u8, end: u64| {
+        let base = serde_json::json!({"thread_id": thread(source), "end_ordinal_exclusive": end});
+        let meta = serde_json::json!({"id": thread(n), "cwd": "/", "history_mode": "paginated", "history_base": base});
+        Line::encode(NOW, Some(end), "session_meta", &meta, None)
+    };
+    let source = [paginated(1), event(Some(1), "a"), own("x"), event(Some(2), "b"), own("y"), event(Some(3), "c")];
+    drop(journal.create(&new(1), &source).unwrap());
+    let log = journal.create(&new(2), &[fork(2, 1, 3), event(Some(4), "own")]).unwrap();
+    let said = |log: &std::sync::Arc<dyn sapwood_rollout::Log>| -> serde_json::Value {
+        let first = log.read().unwrap().lines().next().unwrap();
+        let mut line: serde_json::Value = serde_json::from_slice(first.bytes()).unwrap();
+        line["payload"]["history_base"].take()
+    };
+    let expected = joined(&source[..4]).len();
+    let base = serde_json::json!({"thread_id": thread(1), "end_ordinal_exclusive": 3, "end_byte_offset": expected});
+    assert_eq!(said(&log), base);
+    assert_eq!((log.next_ordinal(), log.read().unwrap().lines().count()), (Some(5), 2));
+
+    // A source that is gone, or that has nothing before the end: nothing is made.
+    for (fork, why) in [(fork(3, 9, 3), "cannot be read"), (fork(3, 1, 0), "has no line before ordinal 0")] {
+        let Err(OpenError::Corrupt { why: said, .. }) = journal.create(&new(3), &[fork]) else { panic!("{why}") };
+        assert!(said.contains(why), "{said}");
+        assert!(matches!(journal.read(thread(3)), Err(OpenError::NotFound { .. })));
+    }
+}

@@ -14,18 +14,13 @@ const BATCH: usize = 64;
 pub fn run(mut pieces: mpsc::Receiver<Piece>, slot: &Slot, broken: &watch::Sender<bool>) {
     let mut writer = Writer { screen: None, above: String::new() };
     while let Some(first) = pieces.blocking_recv() {
-        let mut next = Some(first);
-        for _ in 0..BATCH {
-            let Some(piece) = next else { break };
+        let (mut next, mut taken) = (Some(first), 0);
+        while let Some(piece) = next {
             if writer.take(piece, slot, *broken.borrow()).is_err() {
                 broken.send_replace(true);
             }
-            next = pieces.try_recv().ok();
-        }
-        if let Some(piece) = next
-            && writer.take(piece, slot, *broken.borrow()).is_err()
-        {
-            broken.send_replace(true);
+            taken += 1;
+            next = if taken < BATCH { pieces.try_recv().ok() } else { None };
         }
         writer.draw(slot);
     }

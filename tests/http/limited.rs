@@ -9,12 +9,12 @@ use sapwood_testkit::script::Tree;
 use crate::loopback::{Config, Loop};
 use crate::rollouts;
 
-/// The root finds at most so many other requests before its own, once it has something to ask: those that were under
-/// way. Its own wake-up takes time in which others go on.
+/// Requests of others before the root's second one, at most: its children ask while it still spawns the rest.
 const BEFORE_THE_ROOT: usize = 30;
 
 /// What came of a run.
 #[derive(Debug)]
+#[expect(dead_code, reason = "shown where a test fails")]
 struct Measured {
     allowed: usize,
     refused: usize,
@@ -26,6 +26,8 @@ struct Measured {
     root_at: usize,
     /// From the first request to the last child's.
     lasted: Duration,
+    /// Allowed and refused in each five seconds.
+    course: Vec<(usize, usize)>,
 }
 
 impl Measured {
@@ -40,7 +42,14 @@ impl Measured {
         let possible = f64::from(limits.per_second) * (lasted.as_secs_f64() + 1.0);
         let until_last = verdicts[..=last].iter().filter(|verdict| verdict.allowed).count();
         let root_at = verdicts.iter().skip(1).position(|verdict| verdict.agent == "/root").unwrap();
-        Self { allowed, refused, refused_later, used: until_last as f64 / possible, root_at, lasted }
+        let mut course = Vec::new();
+        for verdict in &verdicts {
+            let at = (verdict.when - verdicts[0].when).as_secs() as usize / 5;
+            course.resize(course.len().max(at + 1), (0, 0));
+            if verdict.allowed { course[at].0 += 1 } else { course[at].1 += 1 }
+        }
+        let used = until_last as f64 / possible;
+        Self { allowed, refused, refused_later, used, root_at, lasted, course }
     }
 }
 
@@ -66,8 +75,21 @@ async fn run(children: usize, limits: Limited, takes: Duration, patience: Durati
     Measured::of(&ledger, limits)
 }
 
-/// What the issue asks for.
-fn judge(measured: &Measured) {
+/// Fewer agents and a server that allows more, so that it takes seconds. How much of the allowance is found in so short
+/// a time is not judged here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_agents_and_a_server_of_twenty_a_second() {
+    let limits = Limited { per_second: 20, streams: 4, retry_after: true, headers: true };
+    let measured = run(100, limits, Duration::from_millis(100), Duration::from_secs(60)).await;
+    assert!(measured.refused * 10 <= measured.allowed, "{measured:?}");
+    assert!(measured.root_at <= BEFORE_THE_ROOT, "the root comes first: {measured:?}");
+}
+
+/// The numbers of the requirement: three hundred agents, ten requests a second, four streams.
+async fn in_full(headers: bool) {
+    let limits = Limited { per_second: 10, streams: 4, retry_after: true, headers };
+    let measured = run(300, limits, Duration::from_millis(200), Duration::from_secs(300)).await;
+    println!("{measured:?}");
     let all = measured.allowed + measured.refused;
     assert!(measured.refused_later * 50 <= all, "at most 2 % are refused after warm-up: {measured:?}");
     assert!(measured.root_at <= BEFORE_THE_ROOT, "the root comes first: {measured:?}");
@@ -75,22 +97,13 @@ fn judge(measured: &Measured) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_hundred_agents_and_a_server_of_a_hundred_a_second() {
-    let limits = Limited { per_second: 100, streams: 8, retry_after: true, headers: true };
-    let measured = run(300, limits, Duration::from_millis(40), Duration::from_secs(60)).await;
-    // How much of the allowance is used at this rate depends on the machine: the next test is about that.
-    let all = measured.allowed + measured.refused;
-    assert!(measured.refused_later * 10 <= all, "{measured:?}");
-    assert!(measured.root_at <= BEFORE_THE_ROOT * 2, "the root comes first: {measured:?}");
+#[ignore = "takes more than half a minute by its nature"]
+async fn three_hundred_agents_and_a_server_that_says_its_limits() {
+    in_full(true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes more than half a minute by its nature"]
-async fn three_hundred_agents_and_a_server_of_ten_a_second() {
-    for headers in [true, false] {
-        let limits = Limited { per_second: 10, streams: 4, retry_after: true, headers };
-        let measured = run(300, limits, Duration::from_millis(200), Duration::from_secs(300)).await;
-        println!("{measured:?}");
-        judge(&measured);
-    }
+async fn three_hundred_agents_and_a_server_that_says_nothing() {
+    in_full(false).await;
 }

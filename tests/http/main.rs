@@ -9,6 +9,7 @@ mod faults_of_the_root;
 mod faulty;
 mod limited;
 mod loopback;
+mod recorded;
 mod rollouts;
 mod secrets;
 mod usage_limit;

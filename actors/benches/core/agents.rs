@@ -31,7 +31,7 @@ fn idle(items: usize, leads: usize, width: usize) -> (f64, f64) {
         let count = seats.len() as f64;
         let folded = seats.iter().map(|seat| {
             let agent = sapwood_actors::fold::read(&*journal, seat.thread).expect("a rollout");
-            agent.history.items().iter().map(|entry| entry.json.len()).sum::<usize>()
+            agent.history.items().map(|entry| entry.json.len()).sum::<usize>()
         });
         let items = folded.sum::<usize>() as f64;
         team.shutdown().await;

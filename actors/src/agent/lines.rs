@@ -69,7 +69,9 @@ impl Batch {
     /// Adds the snapshot of a completed item, as a client sees it; to a legacy rollout the event that stands for it there.
     pub fn completed(&mut self, thread: ThreadId, turn: &TurnId, item: Value, started: Millis, mark: Option<&Mark>) {
         if self.ordinal.is_none() {
-            return legacy::events(thread, turn, &item, self.now).iter().for_each(|event| self.codex("event_msg", event, mark));
+            return legacy::events(thread, turn, &item, self.now)
+                .iter()
+                .for_each(|event| self.codex("event_msg", event, mark));
         }
         let payload = json!({
             "type": "item_completed", "thread_id": thread, "turn_id": turn, "item": item,
@@ -386,7 +388,8 @@ pub fn birth(new: &NewAgent<'_>, settings: &Settings, ids: &mut Ids, now: Millis
     }
     // A fork asks with the bytes of its source, unless it was told otherwise.
     let source = new.fork.map(Inherited::source);
-    let provider = new.settings.and_then(|own| own.provider.as_ref()).or(source.and_then(|s| s.asking.provider.as_ref()));
+    let provider =
+        new.settings.and_then(|own| own.provider.as_ref()).or(source.and_then(|s| s.asking.provider.as_ref()));
     let base = source.and_then(|source| source.identity().base_instructions.as_deref());
     extend(
         &mut meta,
@@ -398,10 +401,7 @@ pub fn birth(new: &NewAgent<'_>, settings: &Settings, ids: &mut Ids, now: Millis
         }),
     );
     extend(&mut meta, new.fork.map_or_else(|| json!({}), |fork| fork.history(own)));
-    extend(
-        &mut meta,
-        json!({"multi_agent_version": "v2", "context_window": {"window_id": ids.uuid(now)}}),
-    );
+    extend(&mut meta, json!({"multi_agent_version": "v2", "context_window": {"window_id": ids.uuid(now)}}));
     let start = new.fork.map_or(0, Inherited::start);
     let mut lines = vec![Line::encode(now, Some(start), "session_meta", &meta, None)];
     lines.extend(told_first);

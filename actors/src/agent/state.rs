@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sapwood_protocol::item::{ItemView, message_text};
 use sapwood_protocol::line::Cause;
-use sapwood_protocol::own::{Outcome, Own, Spawn, ThreadSettings, TurnOrigin};
+use sapwood_protocol::own::{Adopted, Outcome, Own, Spawn, ThreadSettings, TurnOrigin};
 use sapwood_protocol::{AgentPath, CallId, Line, Millis, SessionId, ThreadId, TurnId, Usage, View};
 use serde::Deserialize;
 
@@ -46,6 +46,8 @@ pub struct Agent {
     pub context_written: bool,
     /// Children that were asked for, by thread; not all of them came to exist.
     pub spawned: BTreeMap<ThreadId, Spawn>,
+    /// What was taken over when this thread was first written by us, if another program had made it.
+    pub adopted: Option<Adopted>,
     /// Why it was taken out of service.
     pub quarantined: Option<String>,
     /// Lines that could not be read: counted and skipped.
@@ -539,6 +541,7 @@ impl Agent {
                     turn.paused = Some(paused);
                 }
             }
+            Own::Adopted(adopted) => self.adopted = Some(adopted),
             Own::Quarantined(quarantined) => self.quarantined = Some(quarantined.reason),
         }
         Ok(())

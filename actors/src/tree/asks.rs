@@ -10,11 +10,11 @@ use sapwood_rollout::OpenError;
 use sapwood_supervisor::core::Need;
 use serde_json::json;
 
+use crate::agent::Agent;
 use crate::agent::effect::{Answer, Ask, Input, Interrupter};
 use crate::agent::fork::Inherited;
 use crate::agent::lines::{NewAgent, accepted_mail};
 use crate::agent::turn::CallState;
-use crate::agent::Agent;
 use crate::fold;
 use crate::seat::{Message, Seat};
 

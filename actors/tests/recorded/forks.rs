@@ -1,7 +1,13 @@
 //! Forks by reference: what they inherit, how far, and what is said of chains that come to no end.
 
+use std::sync::Arc;
+
 use sapwood_actors::agent::Agent;
+use sapwood_actors::clock::SystemClock;
 use sapwood_actors::fold::{self, MAX_SOURCES};
+use sapwood_actors::service::{ServiceError, load};
+use sapwood_actors::tree::{Refusal, Tree};
+use sapwood_model::HistoryInitialization;
 use sapwood_protocol::item::{Item, Role};
 use sapwood_protocol::own::{Accepted, Body, InputLane, Own, Spawn};
 use sapwood_protocol::{AgentPath, Ids, Line, Millis, ThreadId};
@@ -171,4 +177,26 @@ fn a_source_that_cannot_be_read_is_named() {
     );
     assert!(matches!(fold::read(&journal, gone), Err(OpenError::NotFound { .. })), "a missing thread is just that");
     assert!(journal.open(b).is_ok(), "nothing was locked");
+}
+
+/// A history mode that nobody here knows is not taken for another one: whatever would write is refused, and nothing is written.
+#[test]
+fn an_unknown_history_mode_is_closed_to_everything_that_writes() {
+    let fixture = Fixture::read("12-history-mode-unknown");
+    let journal = fixture.journal();
+    let root = *fixture.rollouts.keys().next().unwrap();
+    let tree = || {
+        let (journal, clock) = (Arc::new(journal.clone()), Arc::new(SystemClock));
+        Tree::new(root.into(), Arc::default(), journal, clock, Ids::seeded(1))
+    };
+    let refused = |error: &OpenError| matches!(error, OpenError::HistoryMode { mode, .. } if mode == "future_mode");
+    let error = load(&tree()).unwrap_err();
+    assert!(matches!(&error, ServiceError::Open(error) if refused(error)), "{error}");
+    assert!(error.to_string().contains("left untouched"), "{error}");
+
+    let tree = tree();
+    let seat = tree.seat_of(&fold::read(&journal, root).unwrap(), HistoryInitialization::ColdResume).unwrap();
+    let error = tree.say(&seat, "u1".into(), Some("hello".into())).unwrap_err();
+    assert!(matches!(&error, Refusal::Open(error) if refused(error)), "{error}");
+    assert_eq!(journal.read(root).unwrap().bytes(), fixture.rollouts[&root].bytes());
 }

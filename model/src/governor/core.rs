@@ -345,18 +345,27 @@ impl Core {
 
     fn blame(&mut self, at: At, refusal: Blamed) {
         let crowded = refusal.beside >= self.fine_beside.largest(at) && !refusal.quota_used_up;
-        let fast = refusal.in_second > self.fine_in_second.largest(at) || refusal.quota_used_up;
-        match (crowded, fast, refusal.held_by) {
-            (true, false, _) => self.cut_cap(refusal.beside),
-            (false, true, _) => self.cut_rate(at, refusal),
-            // Neither is news: a limit has moved. The one that was in the way is the one that was being tried.
-            (false, false, Some(Why::Cap)) => self.cut_cap(refusal.beside),
-            (false, false, Some(Why::Pace)) => self.cut_rate(at, refusal),
-            (true, true, _) | (false, false, _) => {
+        // Refused again at exactly the same number of places: chance does not do that.
+        let same_place = self.cap.ceiling() == Some(f64::from(refusal.beside) + 1.0);
+        // While the pace is in the way the rate is what is being tried, whatever was fine in some second before.
+        let pressed = refusal.held_by == Some(Why::Pace) && !same_place || refusal.quota_used_up;
+        let fast = pressed || refusal.in_second > self.fine_in_second.largest(at);
+        match (crowded, fast) {
+            (true, false) => self.cut_cap(refusal.beside),
+            (false, true) => self.cut_rate(at, refusal),
+            (true, true) => {
                 self.cut_cap(refusal.beside);
                 self.cut_rate(at, refusal);
             }
+            // Neither is news. Places are counted exactly, seconds are not: a window begins and ends where it likes.
+            // So it is the rate, if this second came near it; if not, the provider allows fewer places than before.
+            (false, false) if self.near_rate(refusal.in_second) => self.cut_rate(at, refusal),
+            (false, false) => self.cut_cap(refusal.beside),
         }
+    }
+
+    fn near_rate(&self, in_second: u32) -> bool {
+        self.rate().is_some_and(|rate| f64::from(in_second) >= rate * RATE_NEAR)
     }
 
     /// The provider has `beside` in flight, and one more was too many.

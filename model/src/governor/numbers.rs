@@ -33,6 +33,8 @@ pub const RATE_CUT_SEARCHING: f64 = 0.8;
 pub const RATE_CUT_AGAIN: f64 = 0.9;
 /// The least that one refusal leaves of the rate, however little was accepted before it.
 pub const RATE_CUT_MOST: f64 = 0.5;
+/// A second that used this part of the rate came near it: a provider's windows do not begin when ours do.
+pub const RATE_NEAR: f64 = 0.8;
 /// The ceiling is gone when this part of it is held without a refusal.
 pub const RATE_PASSED: f64 = 1.05;
 /// Requests per second added for each accepted one while the rate searches: doubles in seven seconds.

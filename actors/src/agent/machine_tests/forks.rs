@@ -92,7 +92,10 @@ fn a_whole_fork_asks_with_the_bytes_of_its_spawner() {
     // The command before it has ended: its output is inherited. The one behind it has not begun.
     bench.ended("x");
     let spawn = spawned(&bench);
-    let at = bench.lines.iter().position(|line| Own::parse(&line.view().unwrap()).unwrap() == Some(Own::Spawn(spawn.clone())));
+    let at = bench
+        .lines
+        .iter()
+        .position(|line| Own::parse(&line.view().unwrap()).unwrap() == Some(Own::Spawn(spawn.clone())));
     let before = bench.lines[..at.unwrap()].iter().rev().find_map(|line| line.view().unwrap().ordinal).unwrap();
     let fork = spawn.fork.unwrap();
     assert_eq!(fork, Fork { end: before + 1, turns: None });
@@ -118,14 +121,18 @@ fn a_whole_fork_asks_with_the_bytes_of_its_spawner() {
     assert_eq!(body, input(&request(&read)));
     assert!(body.starts_with(&asked), "{asked}\n{body}");
     let items: Vec<Value> = serde_json::from_str(&format!("{}]", &body["\"input\":".len()..])).unwrap();
-    let told: Vec<_> = items[items.len() - 9..].iter().map(|item| (&item["type"], &item["call_id"], &item["output"])).collect();
+    let told: Vec<_> =
+        items[items.len() - 9..].iter().map(|item| (&item["type"], &item["call_id"], &item["output"])).collect();
     let aborted = json!("aborted");
     assert_eq!(told[0].1, "x");
     assert_eq!((told[1].1, told[2].1, told[2].2), (&json!("s"), &json!("s"), &aborted));
     assert_eq!((told[3].1, told[4].1, told[4].2), (&json!("y"), &json!("y"), &aborted));
     assert!(told[5].1 == "x" && told[5].2.as_str().unwrap().contains("x ran"));
     assert_eq!(told[8].0, "agent_message", "its own task is the last thing");
-    assert!(known.usage.total_tokens == 0 && bench.machine.agent().usage.total_tokens > 0, "what it cost is counted once");
+    assert!(
+        known.usage.total_tokens == 0 && bench.machine.agent().usage.total_tokens > 0,
+        "what it cost is counted once"
+    );
 }
 
 #[test]
