@@ -22,6 +22,7 @@ use crate::ending::Ending;
 use crate::events::Events;
 use crate::exit::{Exit, Failure};
 use crate::last_message::LastMessage;
+use crate::neighbour::Codex;
 use crate::output::{Output, Piece};
 use crate::progress::{Detail, Progress};
 use crate::session::{self, Found};
@@ -146,7 +147,8 @@ impl Run {
         let shell = self.setup.shell.clone();
         let processes = Processes::hiding(program, self.setup.hidden.clone());
         let service = Service::new(self.journal.clone(), model, processes, shell, Arc::new(SystemClock))
-            .watched_by(show.watch.watcher());
+            .watched_by(show.watch.watcher())
+            .beside(Arc::new(Codex(self.setup.home.clone())));
         let running = match self.begin(&service, &mut show).await {
             Ok(running) => running,
             Err(failure) => {

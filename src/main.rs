@@ -17,6 +17,7 @@ mod help;
 mod home;
 mod last_message;
 mod models;
+mod neighbour;
 mod output;
 mod progress;
 mod project;

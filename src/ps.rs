@@ -1,13 +1,13 @@
 //! `ps`: the truth about every tree and agent of a home, from rollouts and locks alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sapwood_actors::agent::Agent;
 use sapwood_actors::fold;
-use sapwood_protocol::own::Outcome;
+use sapwood_protocol::own::{Adopted, Goal, Outcome};
 use sapwood_protocol::{Millis, SessionId, ThreadId, Usage};
 use sapwood_rollout::{Entry, FileJournal, Filter, Journal};
 use serde_json::{Value, json};
@@ -53,6 +53,12 @@ struct Shown {
     parent: Option<ThreadId>,
     path: String,
     nickname: Option<String>,
+    /// What people call the thread.
+    name: Option<String>,
+    /// What it is to reach.
+    goal: Option<Goal>,
+    /// Its children that were closed.
+    closed: Vec<ThreadId>,
     state: State,
     usage: Usage,
     created: Millis,
@@ -73,6 +79,8 @@ struct State {
 fn agents(home: &Path) -> Result<Vec<Shown>, Failure> {
     let journal = FileJournal::new(PathBuf::from(home));
     let entries = journal.list(&Filter::default()).map_err(|error| Failure::new(Exit::Failure, error.to_string()))?;
+    // A list without names is a list.
+    let mut names = journal.names().unwrap_or_default();
     // The root's lock is held as long as its tree is loaded; the others come and go.
     let roots: BTreeMap<SessionId, (Millis, Option<u32>)> = entries
         .iter()
@@ -85,9 +93,11 @@ fn agents(home: &Path) -> Result<Vec<Shown>, Failure> {
             let session = entry.session.unwrap_or(entry.thread.into());
             let tree = roots.get(&session);
             let pid = tree.and_then(|(_, holder)| *holder).or(entry.holder);
-            look(&journal, entry, session, pid)
+            let name = names.remove(&entry.thread);
+            Shown { name, ..look(&journal, entry, session, pid) }
         })
         .collect();
+    close(&mut agents);
     let born = |session: &SessionId| roots.get(session).map_or(Millis(0), |(created, _)| *created);
     agents.sort_by(|a, b| {
         let tree = |shown: &Shown| (born(&shown.session), shown.session);
@@ -96,14 +106,33 @@ fn agents(home: &Path) -> Result<Vec<Shown>, Failure> {
     Ok(agents)
 }
 
+/// Says of all agents below a closed edge that they are closed: they are no part of their tree any more.
+fn close(agents: &mut [Shown]) {
+    let mut closed: BTreeSet<ThreadId> = agents.iter().flat_map(|agent| agent.closed.iter().copied()).collect();
+    let mut known = 0;
+    // Each round reaches the children of the one before.
+    while closed.len() > known {
+        known = closed.len();
+        let below = agents.iter().filter(|agent| agent.parent.is_some_and(|parent| closed.contains(&parent)));
+        let below: Vec<ThreadId> = below.map(|agent| agent.thread).collect();
+        closed.extend(below);
+    }
+    for agent in agents.iter_mut().filter(|agent| closed.contains(&agent.thread)) {
+        agent.state = State { name: "closed", note: None };
+    }
+}
+
 fn look(journal: &FileJournal, entry: Entry, session: SessionId, pid: Option<u32>) -> Shown {
     let read = match entry.error {
         Some(why) => Err(why),
         None => fold::read(journal, entry.thread).map_err(|error| error.to_string()),
     };
-    let (state, usage, path) = match read {
-        Ok(agent) => (state(&agent, pid), agent.usage, Some(agent.identity().path.to_string())),
-        Err(why) => (State { name: "unreadable", note: Some(why) }, Usage::default(), None),
+    let (state, usage, path, adopted) = match read {
+        Ok(agent) => {
+            let path = agent.identity().path.to_string();
+            (state(&agent, pid), agent.usage, Some(path), agent.adopted.unwrap_or_default())
+        }
+        Err(why) => (State { name: "unreadable", note: Some(why) }, Usage::default(), None, Adopted::default()),
     };
     let path = path.or(entry.path.map(|path| path.to_string())).unwrap_or_else(|| "?".to_owned());
     Shown {
@@ -112,6 +141,9 @@ fn look(journal: &FileJournal, entry: Entry, session: SessionId, pid: Option<u32
         parent: entry.parent,
         path,
         nickname: entry.nickname,
+        name: None,
+        goal: adopted.goal,
+        closed: adopted.closed,
         state,
         usage,
         created: entry.created,
@@ -165,6 +197,8 @@ fn as_json(homes: &[PathBuf], all: &[(&PathBuf, Vec<Shown>)]) -> String {
                 "parent_thread_id": agent.parent.map(|parent| parent.to_string()),
                 "agent_path": agent.path,
                 "agent_nickname": agent.nickname,
+                "name": agent.name,
+                "goal": agent.goal,
                 "state": agent.state.name,
                 "note": agent.state.note,
                 "pid": agent.pid,
@@ -193,15 +227,18 @@ fn as_tables(all: &[(&PathBuf, Vec<Shown>)]) -> String {
         if all.len() > 1 {
             text.push_str(&format!("{home}:\n"));
         }
-        let head = ["TREE", "AGENT", "NICKNAME", "STATE", "TOKENS", "CHANGED", "DIRECTORY"].map(str::to_owned);
-        let rows: Vec<[String; 7]> =
+        let head = ["TREE", "NAME", "AGENT", "NICKNAME", "STATE", "TOKENS", "CHANGED", "DIRECTORY"].map(str::to_owned);
+        let rows: Vec<[String; COLUMNS]> =
             std::iter::once(head).chain(agents.iter().map(|agent| row(agent, &zone))).collect();
-        let mut widths = [0; 7];
+        let has_names = agents.iter().any(|agent| agent.name.is_some());
+        let mut widths = [0; COLUMNS];
         for row in &rows {
             row.iter().zip(&mut widths).for_each(|(cell, width)| *width = (*width).max(cell.chars().count()));
         }
         for row in &rows {
-            let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            // Few people name threads: without any, there is no column for it.
+            let cells = row.iter().zip(widths).enumerate().filter(|(at, _)| has_names || *at != NAME);
+            let cells: Vec<String> = cells.map(|(_, (cell, width))| format!("{cell:width$}")).collect();
             text.push_str(cells.join("  ").trim_end());
             text.push('\n');
         }
@@ -209,7 +246,11 @@ fn as_tables(all: &[(&PathBuf, Vec<Shown>)]) -> String {
     text
 }
 
-fn row(agent: &Shown, zone: &TimeZone) -> [String; 7] {
+/// The columns of the table, and the place of the one with the names.
+const COLUMNS: usize = 8;
+const NAME: usize = 1;
+
+fn row(agent: &Shown, zone: &TimeZone) -> [String; COLUMNS] {
     let state = match &agent.state.note {
         Some(note) if note.starts_with("pid ") => format!("{} ({note})", agent.state.name),
         Some(note) => format!("{}: {}", agent.state.name, one_line(note, 100)),
@@ -219,6 +260,7 @@ fn row(agent: &Shown, zone: &TimeZone) -> [String; 7] {
     let changed = changed.map(|at| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string());
     [
         agent.session.to_string(),
+        one_line(agent.name.as_deref().unwrap_or("-"), 40),
         one_line(&agent.path, 100),
         one_line(agent.nickname.as_deref().unwrap_or("-"), 40),
         state,

@@ -36,6 +36,17 @@ pub fn find(journal: &dyn Journal, wanted: &Wanted, cwd: &Path) -> Result<Found,
             let matching: Vec<&Entry> =
                 entries.iter().filter(|entry| entry.thread.to_string().starts_with(&wanted)).collect();
             let roots: Vec<&Entry> = matching.iter().copied().filter(|entry| entry.parent.is_none()).collect();
+            // An id that says which one is an id; only what says nothing, or too little, may be a name.
+            if roots.len() != 1
+                && wanted.parse::<ThreadId>().is_err()
+                && let Some(named) = named(journal, &entries, id)?
+            {
+                return match (&named.parent, &named.error) {
+                    (Some(_), _) => Err(a_child(named)),
+                    (None, Some(why)) => Err(unreadable(named, why)),
+                    (None, None) => Ok(found(named)),
+                };
+            }
             match (&roots[..], &matching[..]) {
                 ([root], _) => match &root.error {
                     Some(why) => Err(unreadable(root, why)),
@@ -46,7 +57,7 @@ pub fn find(journal: &dyn Journal, wanted: &Wanted, cwd: &Path) -> Result<Found,
                 ([], []) => match wanted.parse::<ThreadId>() {
                     Ok(thread) => Ok(Found { session: thread.into(), cwd: None }),
                     Err(_) => Err(Failure::usage(format!(
-                        "no tree has an id that begins with `{id}`; `sapwood ps` lists what is there"
+                        "no tree has an id that begins with `{id}`, or is called so; `sapwood ps` lists what is there"
                     ))),
                 },
                 (several, _) => {
@@ -57,6 +68,13 @@ pub fn find(journal: &dyn Journal, wanted: &Wanted, cwd: &Path) -> Result<Found,
             }
         }
     }
+}
+
+/// The thread that people call so. Of several it is the one that was last written.
+fn named<'a>(journal: &dyn Journal, entries: &'a [Entry], name: &str) -> Result<Option<&'a Entry>, Failure> {
+    let names = journal.names().map_err(|error| Failure::new(Exit::Failure, error.to_string()))?;
+    let called = entries.iter().filter(|entry| names.get(&entry.thread).is_some_and(|called| called == name));
+    Ok(called.max_by_key(|entry| (entry.updated, entry.thread)))
 }
 
 fn unreadable(entry: &Entry, why: &str) -> Failure {

@@ -16,6 +16,7 @@ pub mod faults;
 pub mod feed;
 pub mod fold;
 pub mod host;
+pub mod neighbour;
 mod nicknames;
 pub mod process;
 pub mod seat;

@@ -1,6 +1,6 @@
 //! The service facade: requests in, feeds out. `exec` uses it, and the app server will.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use crate::agent::settings::SandboxMode as Mode;
 use crate::clock::Clock;
 use crate::fold;
 use crate::host::{AgentHost, RactorSupervision};
+use crate::neighbour::{self, Neighbour};
 use crate::process::{Processes, SandboxMode};
 use crate::seat::Seat;
 use crate::shell::{Begin, Shell, ShellError, Slots};
@@ -30,6 +31,7 @@ pub struct Service {
     journal: Arc<dyn Journal>,
     means: Means,
     watcher: Option<Watcher>,
+    neighbour: Option<Arc<dyn Neighbour>>,
 }
 
 /// Why a tree could not be started or loaded.
@@ -98,12 +100,17 @@ impl Service {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let means = Means { model, processes, shell, clock };
-        Self { journal, means, watcher: None }
+        Self { journal, means, watcher: None, neighbour: None }
     }
 
     /// The same service, whose trees tell `watcher` of each of their seats before anything happens in it.
     pub fn watched_by(self, watcher: Watcher) -> Self {
         Self { watcher: Some(watcher), ..self }
+    }
+
+    /// The same service beside another program: threads that it made are taken over when they are loaded.
+    pub fn beside(self, neighbour: Arc<dyn Neighbour>) -> Self {
+        Self { neighbour: Some(neighbour), ..self }
     }
 
     /// The processes of this service, to be closed at the end.
@@ -144,6 +151,9 @@ impl Service {
         let tree = Tree::new(session, Arc::new(settings), journal, clock, ids);
         if let Some(watcher) = &self.watcher {
             tree.watch(Arc::clone(watcher));
+        }
+        if let Some(neighbour) = &self.neighbour {
+            tree.beside(Arc::clone(neighbour));
         }
         tree
     }
@@ -224,9 +234,10 @@ pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
     let mut warnings = Vec::new();
     let root = ThreadId::from(tree.session);
     let mut found = vec![root];
+    let mut seen = BTreeSet::from([root]);
     let (mut seats, mut out_of_service) = (Vec::new(), Vec::new());
     while let Some(thread) = found.pop() {
-        let agent = match fold::read(&*tree.journal, thread) {
+        let mut agent = match fold::read(&*tree.journal, thread) {
             Ok(agent) => agent,
             // A child whose rollout never came to exist was never made, and its name is free.
             Err(OpenError::NotFound { .. }) if thread != root => continue,
@@ -236,13 +247,33 @@ pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
             }
             Err(error) => return Err(error.into()),
         };
-        let identity = agent.identity();
-        if thread == root && identity.parent.is_some() {
-            let (path, session) = (identity.path.clone(), identity.session);
+        if thread == root && agent.identity().parent.is_some() {
+            let (path, session) = (agent.identity().path.clone(), agent.identity().session);
             return Err(ServiceError::NotARoot { thread, path, session });
         }
-        found.extend(agent.spawned.keys().copied());
-        let seat = tree.seat_of(&agent, HistoryInitialization::ColdResume).map_err(ServiceError::Tree)?;
+        let adopted_into = match neighbour::adopt(tree, &mut agent) {
+            Ok(log) => log,
+            Err(error) if thread == root => return Err(error.into()),
+            Err(error) => {
+                warnings.push(error.to_string());
+                None
+            }
+        };
+        let identity = agent.identity();
+        let closed = agent.adopted.as_ref().map(|adopted| &*adopted.closed).unwrap_or_default();
+        let children = agent.spawned.keys().chain(&agent.named).filter(|child| !closed.contains(child));
+        found.extend(children.copied().filter(|child| seen.insert(*child)));
+        let seat = match tree.seat_of(&agent, HistoryInitialization::ColdResume) {
+            Ok(seat) => seat,
+            Err(why) if thread != root => {
+                warnings.push(why);
+                continue;
+            }
+            Err(why) => return Err(ServiceError::Tree(why)),
+        };
+        if let Some(log) = adopted_into {
+            seat.keep(log);
+        }
         if thread == root {
             // The lease of the tree, before anything is written anywhere.
             seat.occupy(&*tree.journal)?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use sapwood_protocol::ThreadId;
 
-use crate::MAX_ROWS;
+use crate::MAX_CLOSED;
 use crate::database::{self, Name};
 use crate::error::Warning;
 
@@ -24,14 +24,21 @@ pub(crate) fn read(
         let mut query = connection.prepare(QUERY)?;
         let mut rows = Vec::new();
         for thread in threads {
-            let found = query.query_map((thread.to_string(), MAX_ROWS as i64), |row| row.get::<_, String>(0))?;
+            let found = query.query_map((thread.to_string(), MAX_CLOSED as i64), |row| row.get::<_, String>(0))?;
             for child in found {
                 rows.push((*thread, child?));
             }
         }
         Ok(rows)
     })?;
-    for (parent, child) in rows.unwrap_or_default() {
+    let rows = rows.unwrap_or_default();
+    for thread in threads {
+        if rows.iter().filter(|(parent, _)| parent == thread).count() == MAX_CLOSED {
+            let why = format!("of its closed children, no more than {MAX_CLOSED} are taken over");
+            warnings.push(Warning::Row { place: home.join("state_5.sqlite"), thread: *thread, why });
+        }
+    }
+    for (parent, child) in rows {
         match child.parse() {
             Ok(child) => closed.push((parent, child)),
             Err(_) => {

@@ -45,8 +45,11 @@ pub struct Queued {
     pub text: String,
 }
 
-/// Rows that are read of one table for one call, at most. Codex itself keeps no more than some hundred messages a thread.
-const MAX_ROWS: usize = 10_000;
+/// Messages that are taken over for one thread, at most: as many as the inbox of an agent holds.
+const MAX_QUEUED: usize = 256;
+
+/// Closed children that are taken over for one thread, at most. More than any model has spawned and closed.
+const MAX_CLOSED: usize = 10_000;
 
 /// True if Codex keeps databases in this home: where there are none, nothing is to be adopted.
 pub fn is_there(home: &Path) -> bool {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::database::{self, Name};
 use crate::error::Warning;
-use crate::{MAX_ROWS, Queued};
+use crate::{MAX_QUEUED, Queued};
 
 pub(crate) const NAME: Name = Name { stem: "queue", version: 1 };
 
@@ -38,7 +38,7 @@ pub(crate) fn read(
         let mut query = connection.prepare(QUERY)?;
         let mut rows: Vec<(ThreadId, String, String)> = Vec::new();
         for thread in threads {
-            let found = query.query_map((thread.to_string(), MAX_ROWS as i64), |row| {
+            let found = query.query_map((thread.to_string(), MAX_QUEUED as i64 + 1), |row| {
                 Ok((*thread, row.get::<_, String>(0)?, row.get::<_, String>(1)?))
             })?;
             for row in found {
@@ -47,7 +47,17 @@ pub(crate) fn read(
         }
         Ok(rows)
     })?;
-    for (thread, id, payload) in rows.unwrap_or_default() {
+    let mut rows = rows.unwrap_or_default();
+    for thread in threads {
+        let of_thread = || rows.iter().enumerate().filter(|(_, row)| row.0 == *thread);
+        if let Some((beyond, _)) = of_thread().nth(MAX_QUEUED) {
+            rows.remove(beyond);
+            let why =
+                format!("it has more than {MAX_QUEUED} queued messages, and the first {MAX_QUEUED} are taken over");
+            warnings.push(Warning::Row { place: home.join("queue_1.sqlite"), thread: *thread, why });
+        }
+    }
+    for (thread, id, payload) in rows {
         let mut note = |why: String| {
             let why = format!("its queued message {id} {why}");
             warnings.push(Warning::Row { place: home.join("queue_1.sqlite"), thread, why });

@@ -133,8 +133,8 @@ fn a_process_that_writes() {
 }
 
 fn end(mut child: Child) {
-    drop(child.stdin.take());
-    assert!(child.wait().unwrap().success());
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
@@ -258,4 +258,19 @@ fn a_row_that_says_something_unknown_is_passed_over_alone() {
     let text: Vec<String> = found.warnings.iter().map(ToString::to_string).collect();
     assert!(text[0].contains("the unknown status `dreaming`"), "{text:?}");
     assert!(text[1].contains("its queued message a is not known"), "{text:?}");
+}
+
+#[test]
+fn of_more_messages_than_are_read_the_rest_is_told() {
+    let (home, [_goals, queue, _edges]) = home();
+    let many = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n LIMIT 300) INSERT INTO queued_items \
+         SELECT 'n' || i, '{}', '{{\"UserInput\":{{\"content\":[{{\"type\":\"text\",\"text\":\"x\"}}]}}}}', i, 1, 1 FROM n",
+        thread(1)
+    );
+    queue.execute(&many, ()).unwrap();
+    drop(queue);
+    let found = read(home.path(), &[thread(1)]);
+    assert_eq!(found.queued.len(), 256);
+    assert!(found.warnings[0].to_string().contains("more than 256 queued messages"), "{:?}", found.warnings);
 }

@@ -4,11 +4,15 @@
 //! Archived rollouts are found and read, not written. Compressed ones are listed with an error.
 
 mod fork;
+mod holder;
 mod index;
+mod inspect;
 mod layout;
 mod locks;
+mod names;
 mod storage;
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -25,6 +29,7 @@ use crate::port::{Entry, Filter, Journal, Log, NewThread, OpenError, Rollout};
 use crate::source::{self, OrdinalError, Source};
 use crate::writer::{Birth, Writer, is_full};
 use index::{Index, Place};
+pub use inspect::{Inspection, Leftover, What};
 use locks::Locks;
 use storage::FileStorage;
 
@@ -192,6 +197,10 @@ impl Journal for FileJournal {
             source::range(&file, source::tail_start(&file, end, bytes)?, end)
         };
         read().map(Rollout::new).map_err(|error| failed("read", &place.path, &error))
+    }
+
+    fn names(&self) -> Result<BTreeMap<ThreadId, String>, OpenError> {
+        names::read(&self.home).map_err(|error| failed("read the names in", &self.home, &error))
     }
 
     fn list(&self, filter: &Filter) -> Result<Vec<Entry>, OpenError> {

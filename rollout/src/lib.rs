@@ -20,6 +20,6 @@ mod port;
 mod source;
 mod writer;
 
-pub use file::FileJournal;
+pub use file::{FileJournal, Inspection, Leftover, What};
 pub use memory::{Failure, Lag, MemoryJournal};
-pub use port::{AppendError, Entry, Filter, Journal, Log, NewThread, OpenError, Rollout, Ticket};
+pub use port::{AppendError, Entry, Filter, Holder, Journal, Log, NewThread, OpenError, Rollout, Ticket};

@@ -1,5 +1,7 @@
 //! The port: what a journal is to the rooms above it.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,6 +21,10 @@ pub trait Journal: Send + Sync + 'static {
     fn tail(&self, thread: ThreadId, bytes: u64) -> Result<Rollout, OpenError>;
     /// The rollouts of this journal, newest first. A rollout that cannot be read is an entry with its error.
     fn list(&self, filter: &Filter) -> Result<Vec<Entry>, OpenError>;
+    /// What people call threads; the same name may be given to several. A journal that keeps no names has none.
+    fn names(&self) -> Result<BTreeMap<ThreadId, String>, OpenError> {
+        Ok(BTreeMap::new())
+    }
 }
 
 /// An open rollout: the lease of its thread.
@@ -124,6 +130,32 @@ pub struct Entry {
     pub place: String,
 }
 
+/// A process that holds a thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The process.
+    pub pid: u32,
+    /// The name of its program, and its command; nothing more of its command line.
+    pub program: Option<String>,
+    /// Since when, as far as a lock file and the start of the process tell.
+    pub since: Option<Millis>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {}", self.pid)?;
+        let since = self.since.map(|since| format!("since {}", local(since)));
+        let about: Vec<String> = self.program.clone().into_iter().chain(since).collect();
+        if about.is_empty() { Ok(()) } else { write!(f, " ({})", about.join(", ")) }
+    }
+}
+
+/// A moment as a person's clock shows it.
+fn local(at: Millis) -> String {
+    let at = i64::try_from(at.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).unwrap_or_default();
+    at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
 /// Why a rollout could not be opened, made or read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum OpenError {
@@ -142,12 +174,12 @@ pub enum OpenError {
         thread: ThreadId,
     },
     /// Another writer holds it.
-    #[error("thread {thread} already has an active writer{}", holder.map(|pid| format!(": process {pid}; stop it, or wait until it ends")).unwrap_or_default())]
+    #[error("thread {thread} already has an active writer{}", holder.as_ref().map(|holder| format!(": {holder}; stop it, or wait until it ends")).unwrap_or_default())]
     Held {
         /// The thread.
         thread: ThreadId,
         /// The process that holds the lock, where it can be told.
-        holder: Option<u32>,
+        holder: Option<Holder>,
     },
     /// Its history mode is one that this version does not know.
     #[error("thread {thread} has the history mode `{mode}`, which this version cannot write; it was left untouched")]

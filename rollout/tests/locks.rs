@@ -14,7 +14,7 @@ const HOME: &str = "SAPWOOD_TEST_HOLDER_HOME";
 fn held_by(journal: &FileJournal) -> Option<Option<u32>> {
     match journal.open(thread(1)) {
         Ok(_) => None,
-        Err(OpenError::Held { holder, .. }) => Some(holder),
+        Err(OpenError::Held { holder, .. }) => Some(holder.map(|holder| holder.pid)),
         Err(error) => panic!("{error}"),
     }
 }

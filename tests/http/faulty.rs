@@ -98,9 +98,6 @@ pub const ONCE: &[Fault] = &[
     fault("before the head: silence", Again, |_| Answer::silence()),
     fault("500", Again, |_| status(500, "server_error")),
     fault("502 in HTML", Again, |_| Answer::body("<html><title>Bad gateway</title></html>").status(502)),
-    fault("429 without a hint", Again, |_| status(429, "rate_limit_exceeded")),
-    fault("429 with Retry-After", Again, |_| status(429, "rate_limit_exceeded").header("retry-after", "1")),
-    fault("529", Again, |_| status(529, "overloaded_error")),
     fault("first event: cut before it", Again, |good| good.whole().cut_after(0)),
     fault("first event: cut in it", Again, |good| good.whole().cut_after(10)),
     fault("first event: reset in it", Again, |good| good.whole().reset_after(10)),
@@ -175,6 +172,10 @@ pub const ONCE: &[Fault] = &[
         let last = events.pop().unwrap();
         Answer::events(events.into_iter().flat_map(|event| [event.clone(), event])).then([last.clone(), last])
     }),
+    // Last: what is learned from these slows down whoever asks next.
+    fault("429 without a hint", Again, |_| status(429, "rate_limit_exceeded")),
+    fault("429 with Retry-After", Again, |_| status(429, "rate_limit_exceeded").header("retry-after", "1")),
+    fault("529", Again, |_| status(529, "overloaded_error")),
 ];
 
 /// What is met whenever it is asked.

@@ -12,7 +12,7 @@ use crate::support::{Ran, World};
 pub const KEY: &str = "sk-loop-5f0e2c7791";
 
 /// A run that takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A world, its server, and how the provider is configured.
 pub struct Loop {

@@ -3,7 +3,7 @@
 //! [`Agent::apply`] is the only function that changes it. The same one folds a file and follows live appends.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sapwood_protocol::item::{ItemView, message_text};
@@ -46,8 +46,12 @@ pub struct Agent {
     pub context_written: bool,
     /// Children that were asked for, by thread; not all of them came to exist.
     pub spawned: BTreeMap<ThreadId, Spawn>,
+    /// Children that the notes of another program name.
+    pub named: BTreeSet<ThreadId>,
     /// What was taken over when this thread was first written by us, if another program had made it.
     pub adopted: Option<Adopted>,
+    /// We have written into its rollout.
+    pub has_own_lines: bool,
     /// Why it was taken out of service.
     pub quarantined: Option<String>,
     /// Lines that could not be read: counted and skipped.
@@ -137,6 +141,8 @@ pub struct EndedTurn {
     pub message: Option<String>,
     /// What kind of error ended it, in Codex's words (`codex_error_info`).
     pub error: Option<Box<str>>,
+    /// It was begun, worked on or closed by us. Another program tells of its own turns in its own way.
+    pub ours: bool,
     /// When it ended.
     pub at: Millis,
 }
@@ -149,8 +155,8 @@ impl EndedTurn {
             true => (Outcome::Cancelled, Cause::Interrupted),
             false => (Outcome::Lost, Cause::ProcessDeath),
         };
-        let (id, root) = (turn.id, turn.root);
-        Self { id, root, n, outcome, cause: Some(cause), message: None, error: None, at }
+        let Turn { id, root, ours, .. } = turn;
+        Self { id, root, n, outcome, cause: Some(cause), message: None, error: None, ours, at }
     }
 
     /// True if its requester is to be told of it.
@@ -260,6 +266,45 @@ impl EventError {
     }
 }
 
+/// What says that a child was made: an item of its spawner, or in legacy rollouts the event itself.
+#[derive(Deserialize)]
+struct Activity<'a> {
+    #[serde(borrow, default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    tool: Cow<'a, str>,
+    #[serde(default)]
+    agent_thread_id: Option<ThreadId>,
+    #[serde(default)]
+    receiver_thread_ids: Vec<ThreadId>,
+}
+
+/// The children that an event names: those that it says were started.
+fn named_children(payload: &str) -> Vec<ThreadId> {
+    #[derive(Deserialize)]
+    struct Item<'a> {
+        #[serde(borrow)]
+        item: Activity<'a>,
+    }
+    // The type of an item stands at its head; most items are long, and none of these.
+    let head = &payload[..payload.floor_char_boundary(ACTIVITY_HEAD)];
+    let activity = if head.contains("\"sub_agent_activity\"") {
+        serde_json::from_str::<Activity<'_>>(payload).ok()
+    } else if head.contains("\"SubAgentActivity\"") || head.contains("\"CollabAgentToolCall\"") {
+        serde_json::from_str::<Item<'_>>(payload).ok().map(|item| item.item)
+    } else {
+        None
+    };
+    match activity {
+        Some(activity) if activity.kind == "started" => activity.agent_thread_id.into_iter().collect(),
+        Some(activity) if activity.tool == "spawn_agent" => activity.receiver_thread_ids,
+        _ => Vec::new(),
+    }
+}
+
+/// Where the type of an item stands, in bytes: behind the ids of its thread and turn.
+const ACTIVITY_HEAD: usize = 400;
+
 #[derive(Deserialize)]
 struct UsageRecord {
     #[serde(default)]
@@ -354,6 +399,9 @@ impl Agent {
         if known.is_err() {
             self.unreadable += 1;
         }
+        if let Some(turn) = &mut self.turn {
+            turn.ours |= !mark.consumes.is_empty() || view.kind.starts_with(sapwood_protocol::own::PREFIX);
+        }
         mark.consumes.iter().for_each(|id| self.inbox.consumed(id));
         if let (Some(early), Some(turn)) = (mark.output, &mut self.turn) {
             turn.set(&early.call, CallState::Early { output: early.text });
@@ -421,6 +469,11 @@ impl Agent {
     fn apply_event(&mut self, view: &View<'_>, n: u64) -> Result<(), sapwood_protocol::line::LineError> {
         // Most events are items as a client sees them, long and of no meaning here: look at the tag first.
         let tag = view.tag();
+        if matches!(&*tag, "item_completed" | "sub_agent_activity") {
+            let named = named_children(view.payload.get());
+            self.named.extend(named.into_iter().filter(|child| !self.spawned.contains_key(child)));
+            return Ok(());
+        }
         if !matches!(&*tag, "task_started" | "turn_started" | "task_complete" | "turn_complete" | "turn_aborted" | "thread_settings_applied" | "thread_rolled_back") {
             return Ok(());
         }
@@ -448,6 +501,7 @@ impl Agent {
         };
         let (id, root) = (event.turn_id.unwrap_or(turn.id), event.root_turn_id.unwrap_or(turn.root));
         let cause = view.mark().cause;
+        let ours = turn.ours || cause.is_some();
         let error = event.error.as_ref().and_then(EventError::kind);
         let (outcome, message) = match (&*event.kind, event.error) {
             ("turn_aborted", _) if cause == Some(Cause::ProcessDeath) => (Outcome::Lost, None),
@@ -455,7 +509,7 @@ impl Agent {
             (_, Some(error)) => (Outcome::Failed, Some(error.message)),
             (_, None) => (Outcome::Completed, event.last_agent_message),
         };
-        self.last_turn = Some(EndedTurn { id, root, n, outcome, cause, message, error, at });
+        self.last_turn = Some(EndedTurn { id, root, n, outcome, cause, message, error, ours, at });
         Ok(())
     }
 
@@ -485,7 +539,7 @@ impl Agent {
     /// The ended turns whose requester is to be told, the older one first.
     pub fn due(&self) -> impl Iterator<Item = &EndedTurn> {
         let ended = self.replaced.as_deref().into_iter().chain(&self.last_turn);
-        ended.filter(|turn| turn.is_reported() && self.identity.as_ref().is_some_and(|own| own.parent.is_some()))
+        ended.filter(|turn| turn.ours && turn.is_reported() && self.identity.as_ref().is_some_and(|own| own.parent.is_some()))
     }
 
     fn apply_usage(&mut self, usage: Usage) {
@@ -522,6 +576,7 @@ impl Agent {
     }
 
     fn apply_own(&mut self, view: &View<'_>) -> Result<(), sapwood_protocol::line::LineError> {
+        self.has_own_lines = true;
         let Some(own) = Own::parse(view)? else {
             return Ok(());
         };

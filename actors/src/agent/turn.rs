@@ -26,6 +26,8 @@ pub struct Turn {
     pub usage: Usage,
     /// Answers without any item, one after the other.
     pub empty: u8,
+    /// It was begun, or worked on, by us: only then its requester is to be told how it ended.
+    pub ours: bool,
     /// Whom it asks, from its context.
     pub asking: Option<Asking>,
     /// Before the model is asked again, the end of a usage limit is awaited.
@@ -113,7 +115,7 @@ impl Turn {
     /// A turn that has just begun.
     pub fn new(id: TurnId, root: TurnId, parent: Option<TurnId>, started: Millis) -> Self {
         let (response, usage) = (Response::Wanted, Usage::default());
-        Self { id, root, parent, started, response, calls: Vec::new(), last_message: None, usage, empty: 0, asking: None, paused: None }
+        Self { id, root, parent, started, response, calls: Vec::new(), last_message: None, usage, empty: 0, ours: false, asking: None, paused: None }
     }
 
     /// What it needs next.

@@ -24,6 +24,7 @@ use crate::agent::lines::{NewAgent, birth};
 use crate::agent::prompt::Frames;
 use crate::agent::{Agent, Settings};
 use crate::clock::Clock;
+use crate::neighbour::Neighbour;
 use crate::nicknames::Nicknames;
 use crate::seat::{Counted, Message, Seat, SeatView};
 
@@ -60,6 +61,7 @@ pub struct Tree {
     supervision: OnceLock<Box<dyn Supervision>>,
     activity: watch::Sender<Activity>,
     watcher: OnceLock<Watcher>,
+    neighbour: OnceLock<Arc<dyn Neighbour>>,
     melted: watch::Sender<Option<String>>,
 }
 
@@ -117,6 +119,7 @@ impl Tree {
             supervision: OnceLock::new(),
             activity: watch::Sender::new(Activity::default()),
             watcher: OnceLock::new(),
+            neighbour: OnceLock::new(),
             melted: watch::Sender::new(None),
         })
     }
@@ -133,6 +136,15 @@ impl Tree {
     /// Who is told of each seat from now on. Told once, before the first seat.
     pub fn watch(&self, watcher: Watcher) {
         assert!(self.watcher.set(watcher).is_ok(), "a tree has one watcher");
+    }
+
+    /// Who else keeps things of its threads. Told once, before it is loaded.
+    pub fn beside(&self, neighbour: Arc<dyn Neighbour>) {
+        assert!(self.neighbour.set(neighbour).is_ok(), "a tree has one neighbour");
+    }
+
+    pub(crate) fn neighbour(&self) -> Option<&dyn Neighbour> {
+        self.neighbour.get().map(|neighbour| &**neighbour)
     }
 
     pub(crate) fn wake(&self, thread: ThreadId, need: Need) {

@@ -51,8 +51,9 @@ impl Tree {
         let (kind, text) = (MailKind::FinalAnswer, bounded_report(report.text, &me.path));
         let body = Body::Mail { kind, text, turn: report.turn, outcome: Some(report.outcome) };
         // A report starts no turn of a worker, which reads it with its next task. A root that is idle has nobody
-        // else to wake it.
-        let accepted = accepted_mail(from, requester.path.is_root(), body);
+        // else to wake it; but one whose provider failed would only fail again, and waits until it is asked.
+        let has_failed = requester.look(|view| view.turn.is_none() && view.outcome == Some(Outcome::Failed));
+        let accepted = accepted_mail(from, requester.path.is_root() && !has_failed, body);
         let permit = me.gate.lock().permit.take();
         match self.admit(&requester, accepted, permit) {
             Ok(_) => true,

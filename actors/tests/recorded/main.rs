@@ -7,3 +7,4 @@ mod fixture;
 mod forks;
 mod prompts;
 mod requests;
+mod trees;

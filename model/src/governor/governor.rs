@@ -280,7 +280,8 @@ impl Place {
             (Some(End::UsageLimited(until)), _) => Step::Fail(governor.usage_limited(until)),
             (None, wait) => {
                 let until = wait.and_then(|(_, until)| until);
-                let news = wait.map(|(reason, _)| reason).filter(|&reason| waiting.told.replace(reason) != Some(reason));
+                let news =
+                    wait.map(|(reason, _)| reason).filter(|&reason| waiting.told.replace(reason) != Some(reason));
                 Step::Wait {
                     tell: news.map(|reason| governor.queued(reason, until)),
                     until: until.filter(|_| oldest).map(|until| governor.began + until),

@@ -6,7 +6,7 @@
 //!
 //! What it never does: it sends nothing, reads no header and no key, and starts no task.
 //!
-//! Where to start reading: [`core`] decides what is sent and judges refusals, [`line`] says who is next, `limit` how a
+//! Where to start reading: [`mod@core`] decides what is sent and judges refusals, [`mod@line`] says who is next, `limit` how a
 //! limit is found that nobody tells, [`numbers`] every constant with its reason. `governor` and `pass` make futures of it.
 
 mod account;

@@ -92,7 +92,12 @@ mod tests {
 
     #[test]
     fn slices_go_out_as_they_are_stored() {
-        let stored = [Bytes::from(r#"{"model":"m","input":["#.to_owned()), Bytes::new(), Bytes::from(vec![b'7'; 9]), "]}".into()];
+        let stored = [
+            Bytes::from(r#"{"model":"m","input":["#.to_owned()),
+            Bytes::new(),
+            Bytes::from(vec![b'7'; 9]),
+            "]}".into(),
+        ];
         let body = Body::new(stored.to_vec());
         let slices = Slices::with_members(&body, r#""client_metadata":{"a":"b"}"#);
         let whole = r#"{"client_metadata":{"a":"b"},"model":"m","input":[777777777]}"#;

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::http::fault::Fault;
 use crate::http::limits;
 use crate::http::reroute::is_same_model;
-use crate::http::wire::{Raw, Wire, WireItem, WireResponse, bytes_of, usage_of};
+use crate::http::wire::{Raw, Wire, WireItem, WireResponse, bytes_of, object, usage_of};
 use crate::port::{Delta, Response, SafetyBuffering, ToolName};
 
 /// What the headers of a response say of its events.
@@ -94,7 +94,7 @@ impl Machine {
         if data == b"[DONE]" || data.is_empty() {
             return Ok(());
         }
-        let event: Wire<'_> = serde_json::from_slice(data).map_err(|error| malformed(name, &error.to_string()))?;
+        let event: Wire<'_> = object(data).map_err(|why| malformed(name, &why))?;
         let kind = event.kind.text().unwrap_or_else(|| String::from_utf8_lossy(name).into_owned());
         self.asides(&event, tell);
         match kind.as_str() {
@@ -106,11 +106,13 @@ impl Machine {
             "response.completed" => return self.completed(event.response, tell),
             "response.incomplete" => return Err(Failure::Incomplete(incomplete_reason(event.response))),
             "response.failed" => {
-                let response: WireResponse<'_> = event.response.read().unwrap_or_default();
+                let response: WireResponse<'_> = event.response.object().unwrap_or_default();
                 return Err(Failure::Failed(response.error.read().map(|error| Fault::of(&error)).unwrap_or_default()));
             }
             "error" => {
-                return Err(Failure::Failed(serde_json::from_slice(data).map(|error| Fault::of(&error)).unwrap_or_default()));
+                return Err(Failure::Failed(
+                    serde_json::from_slice(data).map(|error| Fault::of(&error)).unwrap_or_default(),
+                ));
             }
             "codex.rate_limits" => limits::merge(&mut self.preface.limits, limits::from_event(data)),
             _ => {
@@ -124,7 +126,7 @@ impl Machine {
 
     /// What any event may say beside what it is for.
     fn asides(&mut self, event: &Wire<'_>, tell: &mut dyn FnMut(Delta)) {
-        let response: WireResponse<'_> = event.response.read().unwrap_or_default();
+        let response: WireResponse<'_> = event.response.object().unwrap_or_default();
         if let Some(id) = response.id.text() {
             self.id = id;
         }
@@ -170,7 +172,7 @@ impl Machine {
     }
 
     fn item_added(&mut self, event: &Wire<'_>, tell: &mut dyn FnMut(Delta)) {
-        if let Some(item) = event.item.read::<WireItem<'_>>() {
+        if let Some(item) = event.item.object::<WireItem<'_>>() {
             let index = event.output_index.number();
             let id = item.id.text().unwrap_or_else(|| self.name_of(index));
             self.start(id, &item, index, tell);
@@ -190,8 +192,8 @@ impl Machine {
     }
 
     fn item_done(&mut self, raw: &RawValue, index: Option<u64>, tell: &mut dyn FnMut(Delta)) -> Result<(), Failure> {
-        let item: WireItem<'_> = serde_json::from_str(raw.get())
-            .map_err(|error| malformed(b"response.output_item.done", &format!("its item is no object: {error}")))?;
+        let item: WireItem<'_> = object(raw.get().as_bytes())
+            .map_err(|why| malformed(b"response.output_item.done", &format!("of its item: {why}")))?;
         let id = item.id.text().unwrap_or_else(|| self.name_of(index));
         if self.done_ids.contains(&id) {
             return Ok(());
@@ -215,9 +217,7 @@ impl Machine {
         let part = |index: Raw<'_>| index.number().unwrap_or(0);
         Some(match kind {
             "response.output_text.delta" => Delta::Text { item, text: text()? },
-            "response.reasoning_summary_part.added" => {
-                Delta::ReasoningPart { item, part: part(event.summary_index) }
-            }
+            "response.reasoning_summary_part.added" => Delta::ReasoningPart { item, part: part(event.summary_index) },
             "response.reasoning_summary_text.delta" => {
                 Delta::Reasoning { item, part: part(event.summary_index), text: text()? }
             }
@@ -243,7 +243,7 @@ impl Machine {
 
     fn completed(&mut self, response: Raw<'_>, tell: &mut dyn FnMut(Delta)) -> Result<(), Failure> {
         let said: WireResponse<'_> =
-            response.read().ok_or_else(|| malformed(b"response.completed", "it has no response"))?;
+            response.object().ok_or_else(|| malformed(b"response.completed", "it has no response"))?;
         let output: Vec<&RawValue> = said.output.read().unwrap_or_default();
         // A provider may number items anew in here: what was brought as often as it is listed is all there.
         if output.len() > self.done.len() {
@@ -268,7 +268,7 @@ impl Machine {
 }
 
 fn incomplete_reason(response: Raw<'_>) -> String {
-    let response: WireResponse<'_> = response.read().unwrap_or_default();
+    let response: WireResponse<'_> = response.object().unwrap_or_default();
     Raw(response.incomplete_details.member("reason")).text().unwrap_or_else(|| "unknown".to_owned())
 }
 

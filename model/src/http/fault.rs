@@ -48,7 +48,8 @@ impl Fault {
         };
         let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let number = |key: &str| inner.get(key).and_then(Value::as_f64).filter(|number| *number >= 0.0);
-        let said = [inner.as_str(), inner.get("message").and_then(Value::as_str), outer.get("detail").and_then(Value::as_str)];
+        let said =
+            [inner.as_str(), inner.get("message").and_then(Value::as_str), outer.get("detail").and_then(Value::as_str)];
         let message = said.into_iter().flatten().next().unwrap_or_default().to_owned();
         let status = ["status", "status_code"].iter().find_map(|key| outer.get(key).and_then(Value::as_u64));
         let hint = number("retry_after_ms").map(|ms| ms as u64);
@@ -151,12 +152,24 @@ mod tests {
         use Meaning::{Broken, Busy, Refused, UsageLimit};
         let error = |code: &str| json!({"error": {"code": code, "message": "m"}});
         let cases = [
-            (Some(401), json!({"error": {"type": "invalid_request_error", "code": "invalid_api_key"}}), Refused(Refusal::Unauthorized)),
+            (
+                Some(401),
+                json!({"error": {"type": "invalid_request_error", "code": "invalid_api_key"}}),
+                Refused(Refusal::Unauthorized),
+            ),
             (Some(403), json!(null), Refused(Refusal::Unauthorized)),
             (Some(402), json!({}), UsageLimit),
-            (Some(404), json!({"error": {"type": "invalid_request_error", "code": null}}), Refused(Refusal::ModelNotFound)),
+            (
+                Some(404),
+                json!({"error": {"type": "invalid_request_error", "code": null}}),
+                Refused(Refusal::ModelNotFound),
+            ),
             (Some(400), error("context_length_exceeded"), Refused(Refusal::ContextWindow)),
-            (Some(400), json!({"error": {"message": "This model's maximum context length is 8192"}}), Refused(Refusal::ContextWindow)),
+            (
+                Some(400),
+                json!({"error": {"message": "This model's maximum context length is 8192"}}),
+                Refused(Refusal::ContextWindow),
+            ),
             (Some(400), json!({"detail": "no"}), Refused(Refusal::BadRequest)),
             (Some(422), json!([]), Refused(Refusal::BadRequest)),
             (Some(400), error("cyber_policy"), Refused(Refusal::Policy)),

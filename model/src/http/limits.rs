@@ -78,7 +78,8 @@ pub(crate) fn headroom(headers: &HeaderMap) -> Headroom {
 
 /// The account's limits as headers tell them (`x-codex-*`); `None` where they tell nothing.
 pub(crate) fn from_headers(headers: &HeaderMap, now: Millis) -> Option<RateLimits> {
-    let told = |name: &str| text(headers, &format!("x-codex-{name}")).map(str::to_owned).filter(|text| !text.is_empty());
+    let told =
+        |name: &str| text(headers, &format!("x-codex-{name}")).map(str::to_owned).filter(|text| !text.is_empty());
     let yes = |name: &str| match told(name)?.to_ascii_lowercase().as_str() {
         "true" | "1" => Some(true),
         "false" | "0" => Some(false),
@@ -276,7 +277,10 @@ mod tests {
         let want = RateLimits { secondary: window(5.0, 10_080, 7), ..want };
         assert_eq!(known, Some(want.clone()));
         // Another kind of limit, and nonsense, change nothing.
-        merge(&mut known, from_event(br#"{"metered_limit_name":"other","rate_limits":{"primary":{"used_percent":1}}}"#));
+        merge(
+            &mut known,
+            from_event(br#"{"metered_limit_name":"other","rate_limits":{"primary":{"used_percent":1}}}"#),
+        );
         merge(&mut known, from_event(br#"{"rate_limits":7}"#));
         assert_eq!(known, Some(want));
     }

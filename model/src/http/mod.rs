@@ -31,12 +31,13 @@ mod wire;
 mod events_tests;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Url};
+use reqwest::{Client, ClientBuilder, Url};
 use sapwood_protocol::Millis;
 
 pub use provider::{HttpError, Provider};
@@ -97,7 +98,7 @@ impl Http {
     /// A provider that cannot be asked: the error names the key in the configuration.
     pub fn new(provider: Provider, governors: Arc<Governors>, now: Now) -> Result<Self, HttpError> {
         let (base, headers) = (provider.url()?, provider.headers()?);
-        let client = Client::builder()
+        let client = client(&base)
             .tls_backend_preconfigured(tls::config(base.scheme() == "https")?)
             .http1_only()
             .redirect(reqwest::redirect::Policy::none())
@@ -155,6 +156,14 @@ impl Model for Http {
             result
         })
     }
+}
+
+/// Proxies are those of the environment (`HTTPS_PROXY`, `NO_PROXY` ...). A provider on this machine is asked directly:
+/// no proxy can reach it.
+fn client(base: &Url) -> ClientBuilder {
+    let host = base.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    if is_loopback { Client::builder().no_proxy() } else { Client::builder() }
 }
 
 /// Tells the governor how a request went.

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Url;
-use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
-};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use crate::http::secret::{Scrub, Secret};
 
@@ -130,8 +128,18 @@ fn sensitive(value: &str) -> Option<HeaderValue> {
 fn is_reserved(name: &str) -> bool {
     const OURS: [&str; 4] = ["session-id", "thread-id", "x-client-request-id", "x-openai-subagent"];
     const FRAMING: [&str; 12] = [
-        "accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect",
-        "host", "te", "trailer", "transfer-encoding", "upgrade",
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
     ];
     OURS.contains(&name) || FRAMING.contains(&name) || name.starts_with("x-codex-") || name.starts_with("proxy-")
 }
@@ -200,7 +208,9 @@ mod tests {
         let url = |base: &str, query: &[(&str, &str)]| {
             let mut provider = Provider::new("acme", base);
             provider.query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
-            provider.url().and_then(|url| Ok(url.join("x").map(|_| url).map_err(|_| HttpError::Originator)?.to_string()))
+            provider
+                .url()
+                .and_then(|url| Ok(url.join("x").map(|_| url).map_err(|_| HttpError::Originator)?.to_string()))
         };
         assert_eq!(url("https://acme.test/v1", &[]).unwrap(), "https://acme.test/v1/");
         assert_eq!(url("https://acme.test/v1//", &[]).unwrap(), "https://acme.test/v1/");
@@ -209,7 +219,10 @@ mod tests {
             ("acme", "is no address: relative URL without a base"),
             ("", "is no address: relative URL without a base"),
             ("file:///x", "must begin with http:// or https:// and name a host"),
-            ("https://me:secret@acme.test", "must not hold a user or a password; name the variable of the key in env_key"),
+            (
+                "https://me:secret@acme.test",
+                "must not hold a user or a password; name the variable of the key in env_key",
+            ),
             ("https://acme.test/v1?key=secret", "must not have a query or a fragment; put them into query_params"),
         ] {
             let error = url(base, &[]).unwrap_err().to_string();
@@ -220,9 +233,19 @@ mod tests {
     #[test]
     fn what_a_configuration_cannot_send() {
         let at = |name: &str| format!("model_providers.acme.http_headers.{name}");
-        for name in ["Session-Id", "thread-id", "x-codex-turn-metadata", "X-Client-Request-Id", "x-openai-subagent",
-            "content-length", "content-type", "accept", "host", "transfer-encoding", "proxy-authorization"]
-        {
+        for name in [
+            "Session-Id",
+            "thread-id",
+            "x-codex-turn-metadata",
+            "X-Client-Request-Id",
+            "x-openai-subagent",
+            "content-length",
+            "content-type",
+            "accept",
+            "host",
+            "transfer-encoding",
+            "proxy-authorization",
+        ] {
             assert_eq!(with_header(name, "v"), Err(HttpError::Reserved { key: at(name) }));
         }
         assert_eq!(with_header("a b", "v"), Err(HttpError::HeaderName { key: at("a b") }));

@@ -65,29 +65,23 @@ impl Scrub {
             let bare = value.split_once(' ').map_or(value, |(_, rest)| rest.trim());
             Secret::from(if bare.len() < SHORTEST { value } else { bare })
         };
-        let mut secrets: Vec<Secret> = secrets.map(bare).filter(|secret| secret.0.len() >= SHORTEST).collect();
-        // The longest first, so that one that contains another is masked as a whole.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.0.len()));
-        Self { secrets }
+        Self { secrets: secrets.map(bare).filter(|secret| secret.0.len() >= SHORTEST).collect() }
     }
 
     /// The text without them.
     pub(crate) fn clean(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in &self.secrets {
-            text = mask_abbreviated(&mask_pieces(&text, &secret.0), &secret.0);
-        }
-        text
+        let text = mask_pieces(text, &self.secrets);
+        self.secrets.iter().fold(text, |text, secret| mask_abbreviated(&text, &secret.0))
     }
 }
 
-/// Masks the secret, and every piece of it that is long enough to be of use.
-fn mask_pieces(text: &str, secret: &str) -> String {
-    let least = PIECE.min(secret.len());
+/// Masks the secrets, and every piece of one that is long enough to be of use.
+fn mask_pieces(text: &str, secrets: &[Secret]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        match shared(rest.as_bytes(), secret.as_bytes(), least) {
+        // The longest piece counts: secrets may begin alike.
+        match secrets.iter().filter_map(|secret| shared(rest.as_bytes(), secret.0.as_bytes())).max() {
             Some(len) => {
                 // Both texts are UTF-8 and equal here, but the piece may end inside a character.
                 let end = (len..=rest.len()).find(|at| rest.is_char_boundary(*at)).unwrap_or(rest.len());
@@ -103,8 +97,9 @@ fn mask_pieces(text: &str, secret: &str) -> String {
     out
 }
 
-/// How many bytes at the front of `text` are a piece of the secret, if that is `least` or more.
-fn shared(text: &[u8], secret: &[u8], least: usize) -> Option<usize> {
+/// How many bytes at the front of `text` are a piece of the secret, if they are enough to be one.
+fn shared(text: &[u8], secret: &[u8]) -> Option<usize> {
+    let least = PIECE.min(secret.len());
     let head = text.get(..least)?;
     let starts = secret.windows(least).enumerate().filter(|(_, piece)| *piece == head).map(|(at, _)| at);
     starts.map(|at| text.iter().zip(&secret[at..]).take_while(|(a, b)| a == b).count()).max()

@@ -188,7 +188,8 @@ mod tests {
 
     #[test]
     fn it_knows_whether_an_event_is_open() {
-        for (stream, open) in [("data: 1\n\n", false), ("data: 1\n", true), ("da", true), (": c\n", false), ("", false)] {
+        for (stream, open) in [("data: 1\n\n", false), ("data: 1\n", true), ("da", true), (": c\n", false), ("", false)]
+        {
             let (mut parser, mut chunk) = (Parser::default(), stream.as_bytes());
             while parser.next(&mut chunk).unwrap().is_some() {}
             assert_eq!(parser.is_within_event(), open, "{stream:?}");
@@ -197,7 +198,21 @@ mod tests {
 
     /// A stream of any lines, made of what can go wrong.
     fn stream() -> impl Strategy<Value = Vec<u8>> {
-        let parts = ["data: ", "data", "event: x", ":", "ä€😀", "{\"a\":1}", "\n", "\r", "\r\n", "\n\n", "\r\n\r\n", "\u{feff}", " "];
+        let parts = [
+            "data: ",
+            "data",
+            "event: x",
+            ":",
+            "ä€😀",
+            "{\"a\":1}",
+            "\n",
+            "\r",
+            "\r\n",
+            "\n\n",
+            "\r\n\r\n",
+            "\u{feff}",
+            " ",
+        ];
         prop::collection::vec(prop::sample::select(parts.to_vec()), 0..60).prop_map(|parts| parts.concat().into_bytes())
     }
 

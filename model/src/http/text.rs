@@ -23,7 +23,8 @@ pub(crate) fn one_line(text: &str) -> String {
 
 /// Control characters, and those that turn the direction of a line.
 fn is_hidden(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The title of an HTML page; `None` for what is no HTML.
@@ -56,7 +57,10 @@ mod tests {
     #[test]
     fn titles() {
         let title = |text: &str| html_title(text);
-        assert_eq!(title("<!DOCTYPE html><TITLE lang=x> Bad\nGateway </title>").unwrap(), "an HTML page, \"Bad\nGateway\"");
+        assert_eq!(
+            title("<!DOCTYPE html><TITLE lang=x> Bad\nGateway </title>").unwrap(),
+            "an HTML page, \"Bad\nGateway\""
+        );
         assert_eq!(title("\n<html><body>x").unwrap(), "an HTML page");
         assert_eq!(title("<html><title>").unwrap(), "an HTML page");
         assert_eq!(title("{\"a\":\"<html>\"}"), None);

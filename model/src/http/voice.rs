@@ -50,7 +50,8 @@ impl Voice<'_> {
 
     /// A header could not be written.
     pub(crate) fn unsendable(&self) -> ModelError {
-        let message = format!("{} cannot be asked: where the request comes from does not fit into a header", self.who());
+        let message =
+            format!("{} cannot be asked: where the request comes from does not fit into a header", self.who());
         ModelError::Refused { status: 0, reason: Refusal::BadRequest, message }
     }
 
@@ -207,7 +208,8 @@ impl Voice<'_> {
         let todo = match reason {
             Refusal::Unauthorized => self.about_key(status),
             Refusal::ContextWindow => {
-                "the request is longer than the model's context window: compact the thread, or choose another model".to_owned()
+                "the request is longer than the model's context window: compact the thread, or choose another model"
+                    .to_owned()
             }
             Refusal::ModelNotFound => {
                 format!("check the name of the model, and base_url ({})", one_line(&self.provider.base_url))
@@ -232,7 +234,11 @@ impl Voice<'_> {
     /// What a body says to a person, after a colon; nothing for an empty one.
     fn excerpt(&self, body: &[u8], fault: &Fault) -> String {
         let text = String::from_utf8_lossy(body);
-        let said = if fault.message.is_empty() { html_title(&text).unwrap_or(text.into_owned()) } else { fault.message.clone() };
+        let said = if fault.message.is_empty() {
+            html_title(&text).unwrap_or(text.into_owned())
+        } else {
+            fault.message.clone()
+        };
         let said = self.quote(&said);
         if said.is_empty() { said } else { format!(": {}", said.trim_end_matches('.')) }
     }

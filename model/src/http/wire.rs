@@ -73,9 +73,25 @@ impl<'a> Raw<'a> {
         self.read()
     }
 
+    /// The value, if it is an object.
+    pub(crate) fn object<T: Deserialize<'a>>(self) -> Option<T> {
+        self.0.and_then(|raw| object(raw.get().as_bytes()).ok())
+    }
+
     /// One member of an object.
     pub(crate) fn member(self, key: &str) -> Option<&'a RawValue> {
         self.read::<std::collections::BTreeMap<std::borrow::Cow<'a, str>, &'a RawValue>>()?.remove(key)
+    }
+}
+
+/// Reads an object. A derived reader would take an array for one too.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, String> {
+    match json.trim_ascii_start().first() {
+        Some(b'{') | None => serde_json::from_slice(json).map_err(|error| error.to_string()),
+        Some(_) => Err("it is no object".to_owned()),
     }
 }
 

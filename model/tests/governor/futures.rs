@@ -189,8 +189,7 @@ async fn a_usage_limit_fails_all_that_wait_for_any_model_of_the_account() {
     let (one, other) = (governors.of("loop", "a", "m"), governors.of("loop", "a", "n"));
     let stranger = governors.of("loop", "b", "m");
     let (mut passes, others) = (fill(&one).await, fill(&other).await);
-    let mut waiting: Vec<_> =
-        [&one, &other, &other].into_iter().map(|governor| admit(governor, "/root/a").0).collect();
+    let mut waiting: Vec<_> = [&one, &other, &other].into_iter().map(|governor| admit(governor, "/root/a").0).collect();
     assert!(waiting.iter_mut().all(|one| look(one).is_pending()));
 
     passes.pop().expect("some").usage_limited(Some(Millis(90_000)));

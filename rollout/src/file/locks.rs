@@ -17,10 +17,10 @@ use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock, makedev};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
-use sapwood_protocol::ThreadId;
+use sapwood_protocol::{Millis, ThreadId};
 
-use super::failed;
-use crate::port::OpenError;
+use super::{failed, holder};
+use crate::port::{Holder, OpenError};
 
 /// How long the coordination lock may be somebody else's. Everybody holds it for some ten microseconds; somebody who
 /// was stopped inside must not stop us too.
@@ -54,7 +54,9 @@ impl Locks {
         let start = Instant::now();
         loop {
             match self.try_acquire(thread) {
-                Err(OpenError::Held { holder: Some(pid), .. }) if is_dead(pid) && start.elapsed() < HEIR_PATIENCE => {
+                Err(OpenError::Held { holder: Some(holder), .. })
+                    if is_dead(holder.pid) && start.elapsed() < HEIR_PATIENCE =>
+                {
                     sleep(Duration::from_millis(1));
                 }
                 result => return result,
@@ -72,25 +74,48 @@ impl Locks {
         let _coordination = self.coordinate().map_err(lock)?;
         match take(&path, || ()).map_err(lock)? {
             Taken::Ours(file) => Ok(WriterLock { locks: self.clone(), path, file }),
-            Taken::Held(identity) => Err(OpenError::Held { thread, holder: locked_by().get(&identity).copied() }),
+            Taken::Held(identity) => {
+                let made = fs::metadata(&path).ok().map(|about| millis(&about));
+                let holder = locked_by().get(&identity).map(|pid| holder::describe(*pid, made));
+                Err(OpenError::Held { thread, holder })
+            }
         }
     }
 
     /// The processes that hold threads: those that can be told.
     pub(super) fn holders(&self) -> BTreeMap<ThreadId, u32> {
-        let mut holders = BTreeMap::new();
-        let Ok(entries) = fs::read_dir(&self.folder) else { return holders };
         let locked = locked_by();
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let thread = name.to_str().and_then(|name| name.strip_suffix(".lock")?.parse().ok());
-            if let (Some(thread), Ok(metadata)) = (thread, entry.metadata())
-                && let Some(pid) = locked.get(&identity(&metadata))
-            {
-                holders.insert(thread, *pid);
+        let held = |(thread, about): (ThreadId, Metadata)| Some((thread, *locked.get(&identity(&about))?));
+        self.files().into_iter().filter_map(held).collect()
+    }
+
+    /// All lock files: those that somebody holds, and those that nobody does. Where the system does not say who holds
+    /// what, nothing is told of either.
+    pub(super) fn look(&self) -> (Vec<(ThreadId, Holder)>, Vec<ThreadId>) {
+        let (mut held, mut free) = (Vec::new(), Vec::new());
+        if !Path::new("/proc/locks").exists() {
+            return (held, free);
+        }
+        let files = self.files();
+        // After the files: who takes a lock meanwhile is not taken for nobody.
+        let locked = locked_by();
+        for (thread, about) in files {
+            match locked.get(&identity(&about)) {
+                Some(pid) => held.push((thread, holder::describe(*pid, Some(millis(&about))))),
+                None => free.push(thread),
             }
         }
-        holders
+        (held, free)
+    }
+
+    /// The lock files by thread.
+    fn files(&self) -> BTreeMap<ThreadId, Metadata> {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return BTreeMap::new() };
+        let file = |entry: fs::DirEntry| {
+            let name = entry.file_name();
+            Some((name.to_str()?.strip_suffix(".lock")?.parse().ok()?, entry.metadata().ok()?))
+        };
+        entries.flatten().filter_map(file).collect()
     }
 
     /// The lock under which writer locks come and go; closing the file gives it back.
@@ -156,6 +181,11 @@ fn take(path: &Path, mut between: impl FnMut()) -> io::Result<Taken> {
 
 fn identity(metadata: &Metadata) -> Identity {
     (metadata.dev(), metadata.ino())
+}
+
+/// When a file was last changed.
+fn millis(metadata: &Metadata) -> Millis {
+    Millis(u64::try_from(metadata.mtime() * 1000 + metadata.mtime_nsec() / 1_000_000).unwrap_or(0))
 }
 
 fn lock_file(path: &Path) -> io::Result<File> {

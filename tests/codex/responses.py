@@ -1,0 +1,190 @@
+"""A Responses server on loopback whose answers are a function of the request.
+
+What a model is to do stands in the prompt itself: `PLAN: [step, step, ...]`, each step one response. The newest plan in
+the input counts; the calls that follow it say how far it is done. So the same server serves both programs, any number of
+agents, and goes on after a kill without knowing of it. Past the end of its plan a model says "done".
+
+Steps:
+    {"say": TEXT}                         a message, which ends the turn
+    {"call": [NAMESPACE, NAME, ARGS]}     a function call; NAMESPACE is "" for none
+    {"calls": [[NAMESPACE, NAME, ARGS], ...]}
+    {"hang": GATE}                        half a message, then nothing until the client is gone or `close`
+"""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+MARK = "PLAN: "
+
+
+def plan(*steps):
+    """The prompt that makes a model do these steps."""
+    return MARK + json.dumps(steps)
+
+
+def text_of(item):
+    """All text of a message, whoever wrote it."""
+    parts = item.get("content") or []
+    if isinstance(parts, str):
+        return parts
+    return "\n".join(part.get("text") or part.get("encrypted_content") or "" for part in parts)
+
+
+def next_step(items):
+    """The step that follows from the input of a request."""
+    steps, calls = [], 0
+    for item in items:
+        if item["type"] == "function_call":
+            calls += 1
+        is_said = item["type"] == "agent_message" or item.get("role") == "user"
+        text = text_of(item) if is_said else ""
+        if MARK in text:
+            steps, calls = json.JSONDecoder().raw_decode(text.split(MARK, 1)[1])[0], 0
+    for step in steps:
+        wanted = step.get("calls") or ([step["call"]] if "call" in step else [])
+        if not wanted or calls < len(wanted):
+            return step
+        calls -= len(wanted)
+    return {"say": "done"}
+
+
+class Request:
+    """One request: who asked, and what."""
+
+    def __init__(self, n, headers, body):
+        self.n = n
+        self.headers = headers
+        self.body = body
+        self.thread = headers.get("thread-id")
+        self.session = headers.get("session-id")
+        self.input = body["input"]
+        self.step = next_step(self.input)
+
+    def metadata(self):
+        """What the program says about its turn."""
+        return json.loads(self.headers.get("x-codex-turn-metadata") or "{}")
+
+
+class Responses:
+    """The server; `with` closes it and every open answer."""
+
+    def __init__(self):
+        self.requests = []
+        self.reached = set()
+        self.changed = threading.Condition()
+        self.closing = threading.Event()
+        handler = type("Handler", (Handler,), {"owner": self})
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server.daemon_threads = True
+        self.base_url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.closing.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+    def take(self, headers, body):
+        with self.changed:
+            request = Request(len(self.requests), headers, body)
+            self.requests.append(request)
+            self.changed.notify_all()
+            return request
+
+    def reach(self, gate):
+        with self.changed:
+            self.reached.add(gate)
+            self.changed.notify_all()
+
+    def wait_for_gate(self, gate, seconds=60):
+        """Returns when a model hangs at this gate."""
+        with self.changed:
+            if not self.changed.wait_for(lambda: gate in self.reached, seconds):
+                raise TimeoutError(f"no request reached the gate {gate!r} within {seconds} s")
+
+    def of(self, thread, since=0):
+        """The requests of one thread, in order."""
+        with self.changed:
+            return [request for request in self.requests[since:] if request.thread == thread]
+
+    def count(self):
+        with self.changed:
+            return len(self.requests)
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    owner = None
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.refuse(404, "there is no catalogue here")
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        if not self.path.split("?")[0].endswith("/responses"):
+            return self.refuse(404, f"nothing answers at {self.path}")
+        request = self.owner.take({name.lower(): value for name, value in self.headers.items()}, json.loads(body))
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        try:
+            self.answer(request)
+            self.wfile.write(b"0\r\n\r\n")
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+    def refuse(self, status, message):
+        body = json.dumps({"error": {"message": message}}).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def event(self, kind, **fields):
+        data = f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.flush()
+
+    def answer(self, request):
+        step, reply = request.step, f"resp_{request.n}"
+        self.event("response.created", response={"id": reply})
+        output = []
+        if "hang" in step:
+            item = message(request.n, "", "in_progress")
+            self.event("response.output_item.added", output_index=0, item=item)
+            self.event("response.output_text.delta", output_index=0, content_index=0, item_id=item["id"], delta="half a ")
+            self.owner.reach(step["hang"])
+            # A client that is gone is seen when something is written to it.
+            while not self.owner.closing.wait(0.2):
+                self.wfile.write(b"3\r\n:\n\n\r\n")
+                self.wfile.flush()
+            self.close_connection = True
+            return
+        if "say" in step:
+            item = message(request.n, "", "in_progress")
+            self.event("response.output_item.added", output_index=0, item=item)
+            self.event("response.output_text.delta", output_index=0, content_index=0, item_id=item["id"], delta=step["say"])
+            output.append(message(request.n, step["say"], "completed"))
+        for index, (namespace, name, args) in enumerate(step.get("calls") or ([step["call"]] if "call" in step else [])):
+            call = {"type": "function_call", "id": f"fc_{request.n}_{index}", "call_id": f"call_{request.n}_{index}"}
+            call |= {"name": name, "arguments": json.dumps(args), "status": "completed"}
+            output.append(call | ({"namespace": namespace} if namespace else {}))
+        for index, item in enumerate(output):
+            self.event("response.output_item.done", output_index=index, item=item)
+        usage = {"input_tokens": 10, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 5}
+        usage |= {"output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 15}
+        self.event("response.completed", response={"id": reply, "status": "completed", "output": output, "usage": usage})
+
+
+def message(n, text, status):
+    content = [{"type": "output_text", "text": text, "annotations": []}] if text else []
+    return {"type": "message", "id": f"msg_{n}", "role": "assistant", "status": status, "content": content}
