@@ -10,7 +10,7 @@
 
 //!
 //! Where to start reading: [`Model`] is the port, [`request`] how a model of our own looks into a request,
-//! [`scripted`] and [`Rehearsal`] who answers without a provider.
+//! [`scripted`] and [`Rehearsal`] who answers without a provider, [`http`] the client of one.
 
 pub mod catalogue;
 pub mod governor;

@@ -48,7 +48,7 @@ class Home:
         path = str(path or self.path)
         keep = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         own = {"HOME": str(self.user), "CODEX_HOME": path, "SAPWOOD_HOME": path, "TZ": "UTC"}
-        return keep | own | {"SAPWOOD_SYSTEM_CONFIG": "", "RUST_LOG": "warn,codex_rollout=trace"}
+        return keep | own | {"SAPWOOD_SYSTEM_CONFIG": "", "RUST_LOG": "warn"}
 
     def spawn(self, command, path=None, **pipes):
         """Starts a program of ours; whatever happens, `close` ends it."""
@@ -69,11 +69,11 @@ class Home:
 class Codex:
     """`codex app-server` over stdio."""
 
-    def __init__(self, program, home):
+    def __init__(self, program, home, path=None):
         self.home = home
         self.log = home.log("codex.stderr")
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.log}
-        self.process = home.spawn([program, "app-server"], **pipes)
+        self.process = home.spawn([program, "app-server"], path, **pipes)
         self.messages, self.notifications, self.next_id = queue.Queue(), [], 1
         threading.Thread(target=self.listen, daemon=True).start()
         client = {"name": "sapwood_check", "title": "Sapwood check", "version": "0"}
@@ -152,11 +152,11 @@ class Codex:
         self.process.stdin.close()
         self.process.wait(timeout=30)
 
-    def warnings(self):
-        """What it wrote about lines that it does not know."""
-        self.log.seek(0)
-        lines = self.log.read().decode(errors="replace").splitlines()
-        return [line for line in lines if "failed to parse rollout line" in line]
+    def complaints(self):
+        """What it warned of on stderr."""
+        with open(self.log.name, "rb") as log:
+            lines = log.read().decode(errors="replace").splitlines()
+        return [line for line in lines if "WARN" in line or "ERROR" in line]
 
 
 class Sapwood:

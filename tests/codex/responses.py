@@ -49,6 +49,13 @@ def next_step(items):
     return {"say": "done"}
 
 
+def first_agent(items):
+    """The id that the first `spawn_agent` of the older tools answered, for `$AGENT` in the arguments of a call."""
+    outputs = (item.get("output") for item in items if item["type"] == "function_call_output")
+    spawned = (json.loads(output) for output in outputs if isinstance(output, str) and output.startswith('{"agent_id"'))
+    return next((output["agent_id"] for output in spawned), "$AGENT")
+
+
 class Request:
     """One request: who asked, and what."""
 
@@ -176,7 +183,8 @@ class Handler(BaseHTTPRequestHandler):
             output.append(message(request.n, step["say"], "completed"))
         for index, (namespace, name, args) in enumerate(step.get("calls") or ([step["call"]] if "call" in step else [])):
             call = {"type": "function_call", "id": f"fc_{request.n}_{index}", "call_id": f"call_{request.n}_{index}"}
-            call |= {"name": name, "arguments": json.dumps(args), "status": "completed"}
+            arguments = json.dumps(args).replace("$AGENT", first_agent(request.input))
+            call |= {"name": name, "arguments": arguments, "status": "completed"}
             output.append(call | ({"namespace": namespace} if namespace else {}))
         for index, item in enumerate(output):
             self.event("response.output_item.done", output_index=index, item=item)

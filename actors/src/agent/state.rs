@@ -400,7 +400,8 @@ impl Agent {
             self.unreadable += 1;
         }
         if let Some(turn) = &mut self.turn {
-            turn.ours |= !mark.consumes.is_empty() || view.kind.starts_with(sapwood_protocol::own::PREFIX);
+            // Each turn of ours consumes what started it.
+            turn.ours |= !mark.consumes.is_empty();
         }
         mark.consumes.iter().for_each(|id| self.inbox.consumed(id));
         if let (Some(early), Some(turn)) = (mark.output, &mut self.turn) {

@@ -26,7 +26,7 @@ pub struct Turn {
     pub usage: Usage,
     /// Answers without any item, one after the other.
     pub empty: u8,
-    /// It was begun, or worked on, by us: only then its requester is to be told how it ended.
+    /// We began it, or went on with it: only then its requester is to be told how it ended.
     pub ours: bool,
     /// Whom it asks, from its context.
     pub asking: Option<Asking>,

@@ -60,6 +60,11 @@ pub use reap::reap_main;
 pub use sandbox::SandboxMode;
 pub use wire::GroupId;
 
+/// True if the leader of a process group that a rollout names still runs: the same process, and not one that got its id.
+pub fn is_running(group: &sapwood_protocol::own::ProcessGroup) -> bool {
+    proc::stat(group.id).is_some_and(|stat| stat.start == group.start)
+}
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use sapwood_protocol::{ItemId, RateLimits};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::http::fault::Fault;
@@ -31,7 +32,7 @@ pub(crate) enum Failure {
     /// An event is not what its protocol says: what is wrong with it.
     Malformed(String),
     /// The provider gave up.
-    Failed(Fault),
+    Failed(Box<Fault>),
     /// The provider ended it early: its reason.
     Incomplete(String),
 }
@@ -107,13 +108,9 @@ impl Machine {
             "response.incomplete" => return Err(Failure::Incomplete(incomplete_reason(event.response))),
             "response.failed" => {
                 let response: WireResponse<'_> = event.response.object().unwrap_or_default();
-                return Err(Failure::Failed(response.error.read().map(|error| Fault::of(&error)).unwrap_or_default()));
+                return Err(failed(response.error.read()));
             }
-            "error" => {
-                return Err(Failure::Failed(
-                    serde_json::from_slice(data).map(|error| Fault::of(&error)).unwrap_or_default(),
-                ));
-            }
+            "error" => return Err(failed(serde_json::from_slice(data).ok())),
             "codex.rate_limits" => limits::merge(&mut self.preface.limits, limits::from_event(data)),
             _ => {
                 if let Some(delta) = self.delta(&kind, &event) {
@@ -265,6 +262,10 @@ impl Machine {
         });
         Ok(())
     }
+}
+
+fn failed(error: Option<Value>) -> Failure {
+    Failure::Failed(Box::new(error.map(|error| Fault::of(&error)).unwrap_or_default()))
 }
 
 fn incomplete_reason(response: Raw<'_>) -> String {

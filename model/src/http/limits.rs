@@ -198,7 +198,8 @@ mod tests {
 
     #[test]
     fn how_long_to_wait() {
-        let cases: [(&[(&str, &str)], Option<u64>); 9] = [
+        type Case<'a> = (&'a [(&'static str, &'a str)], Option<u64>);
+        let cases: [Case<'_>; 9] = [
             (&[("retry-after", "7")], Some(7000)),
             (&[("retry-after", "0.5")], Some(500)),
             (&[("retry-after-ms", "250"), ("retry-after", "7")], Some(250)),

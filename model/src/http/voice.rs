@@ -98,12 +98,13 @@ impl Voice<'_> {
         self.cut(&format!("sent nothing for {} (stream_idle_timeout_ms)", seconds(waited)), items)
     }
 
-    /// More came than a response can have.
+    /// More came than anything of this kind has.
     pub(crate) fn too_long(&self, what: &str, limit: usize) -> ModelError {
+        let limit = if limit < 1_000_000 { format!("{limit} bytes") } else { format!("{} MB", limit / 1_000_000) };
         let message = format!(
-            "{} sent {what} of more than {} MB, which no response has; check base_url, and whether it is a Responses API",
+            "{} sent {what} of more than {limit}, which is not believed; check that base_url ({}) is that of a Responses API",
             self.who(),
-            limit / 1_000_000
+            one_line(&self.provider.base_url)
         );
         ModelError::Refused { status: 200, reason: Refusal::Other, message }
     }

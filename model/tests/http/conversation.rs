@@ -170,5 +170,5 @@ async fn a_document_and_its_etag() {
     let http = http(&server);
     assert_eq!(http.get("models", 13).await, Ok(("{\"models\":[]}".into(), Some("\"e1\"".to_owned()))));
     let message = http.get("long", 19).await.unwrap_err().to_string();
-    assert!(message.starts_with("the provider Acme sent a document of more than "), "{message}");
+    assert!(message.starts_with("the provider Acme sent a document of more than 19 bytes, "), "{message}");
 }

@@ -7,7 +7,8 @@ use sapwood_protocol::Millis;
 use sapwood_testkit::sse::{self, Event, Reply};
 use sapwood_testkit::{Answer, Framing, Server};
 use serde_json::json;
-use tokio::net::TcpSocket;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::setup::{NOW, ask, client, http, provider};
 
@@ -72,14 +73,19 @@ async fn nobody_listens() {
 
 #[tokio::test]
 async fn a_server_that_speaks_no_tls() {
-    let server = Server::start(|_| Answer::body("")).await;
-    let base = server.base_url().replace("http:", "https:");
-    let error = ask(&client(provider(&base))).await.unwrap_err();
-    let want = who(&format!("cannot be reached at {base}: "));
-    assert!(
-        matches!(error, ModelError::Unavailable { status: 0, .. }) && error.to_string().starts_with(&want),
-        "{error}"
-    );
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let base = format!("https://{}/v1", listener.local_addr().unwrap());
+    let answers = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        stream
+    };
+    let http = client(provider(&base));
+    let (error, _stream) = tokio::join!(ask(&http), answers);
+    let message = who(&format!(
+        "cannot be reached at {base}: received corrupt message of type InvalidContentType; check base_url and the network"
+    ));
+    assert_eq!(error, Err(ModelError::Unavailable { status: 0, message, retry_after_ms: None }));
 }
 
 #[tokio::test]
@@ -320,12 +326,10 @@ async fn too_much() {
     let delta =
         Event::json(&json!({"type": "response.output_text.delta", "item_id": "x", "delta": "y".repeat(60_000)}));
     let long = move || Answer::events(Reply::new("r").unfinished()).repeat(delta.clone(), 100_000_000);
-    let what =
-        "sent a response of more than 96 MB, which no response has; check base_url, and whether it is a Responses API";
+    let what = "sent a response of more than 96 MB, which is not believed; check that base_url (BASE) is that of a Responses API";
     assert_eq!(outcome(long).await, refused(200, Refusal::Other, what));
     let endless = || Answer::events([Event::raw("data: ")]).repeat(Event::raw("z".repeat(60_000)), 100_000_000);
-    let what =
-        "sent an event of more than 33 MB, which no response has; check base_url, and whether it is a Responses API";
+    let what = "sent an event of more than 33 MB, which is not believed; check that base_url (BASE) is that of a Responses API";
     assert_eq!(outcome(endless).await, refused(200, Refusal::Other, what));
     let page = || Answer::body("<html>").repeat(Event::raw("z".repeat(60_000)), 100_000_000).status(500);
     let what = "answered 500 Internal Server Error: an HTML page; try again later";

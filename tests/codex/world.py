@@ -1,0 +1,163 @@
+"""A check: one home, one server, both programs, and what must hold after every step."""
+
+import json
+import os
+import re
+import select
+import shutil
+
+from programs import Codex, Home, Sapwood, end_command
+from responses import Responses, plan
+from rollouts import Rollout, difference, prompt, rollouts
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+SKIPPED = re.compile(r"skipping (unknown|malformed) rollout line .*rollout_path=(\S+) .*line_start_byte_offset=(\d+)")
+# What Codex says in any such home, with or without us.
+USUAL = ("could not create PATH aliases", "find bubblewrap")
+
+
+class World:
+    """Whatever a check starts, `with` ends."""
+
+    def __init__(self, report, folder, programs, v2=True):
+        self.report, self.programs, self.v2 = report, programs, v2
+        self.responses = Responses()
+        self.home = Home(folder, self.responses.base_url, v2)
+        self.codexes, self.torn = [], 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.home.close()
+        # For whoever looks at a check that failed.
+        with open(self.home.logs / "requests.jsonl", "w") as log:
+            log.writelines(json.dumps({"headers": r.headers, "body": r.body}) + "\n" for r in self.responses.requests)
+        self.responses.__exit__()
+
+    def codex(self):
+        codex = Codex(self.programs.codex, self.home)
+        self.codexes.append(codex)
+        return codex
+
+    def sapwood(self, *args, path=None):
+        return Sapwood(self.programs.sapwood, self.home, *args, path=path)
+
+    def resume(self, thread, *steps, path=None):
+        return self.sapwood("resume", thread, plan(*steps), path=path)
+
+    def rollout(self, thread):
+        return rollouts(self.home.path)[thread]
+
+    def command(self):
+        """A step that runs a command which says that it runs, and does not end; and what waits for it."""
+        fifo = self.home.folder / f"fifo-{self.responses.count()}"
+        os.mkfifo(fifo)
+        # Open for both: whoever writes is not held up.
+        end = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+
+        def runs():
+            ready, _, _ = select.select([end], [], [], 60)
+            if not ready:
+                raise TimeoutError("the command did not start within 60 s")
+            return int(os.read(end, 64))
+
+        return {"call": ["", "exec_command", {"cmd": f"echo $$ > {fifo}; exec sleep 600"}]}, runs
+
+    def interrupt(self, begin, kill, in_tool, who):
+        """Begins a turn, and kills its program in the middle of it."""
+        if in_tool:
+            step, runs = self.command()
+            program = begin(step)
+            pid = runs()
+            watch = os.pidfd_open(pid)
+            kill(program)
+            if who == "sapwood":
+                gone, _, _ = select.select([watch], [], [], 20)
+                self.report.expect(bool(gone), "a command of a killed sapwood ends with it", f"process {pid} lives on")
+            os.close(watch)
+            end_command(pid)
+        else:
+            gate = f"gate {self.responses.count()}"
+            program = begin({"hang": gate})
+            self.responses.wait_for_gate(gate)
+            kill(program)
+
+    def files_are_sound(self, when):
+        """Every line is JSON, ordinals follow each other."""
+        for thread, rollout in rollouts(self.home.path).items():
+            problems = rollout.problems(self.torn)
+            self.report.expect(not problems, "lines are JSON, ordinals contiguous", f"{when}, {rollout.path}: {problems[:3]}")
+
+    def codex_skipped_ours(self, threads, when):
+        """Codex has skipped our lines, each once, and nothing else; it said nothing else either."""
+        skipped, other = [], []
+        for codex in self.codexes:
+            for line in codex.complaints():
+                line = ANSI.sub("", line)
+                if match := SKIPPED.search(line):
+                    skipped.append((match[2], int(match[3])))
+                elif not any(usual in line for usual in USUAL):
+                    other.append(line[:300])
+        for thread in threads:
+            rollout = self.rollout(thread)
+            mine = [at for path, at in skipped if path == str(rollout.path)]
+            torn = set(rollout.torn())
+            says = f"{when}, {thread}: skipped {sorted(mine)}, ours {sorted(rollout.ours())}, torn {sorted(torn)}"
+            same = sorted(set(mine) - torn) == sorted(rollout.ours()) and len(mine) == len(set(mine))
+            self.report.expect(same, "Codex skips exactly our lines", says)
+        self.report.expect(not other, "Codex complains of nothing else", f"{when}: {other[:3]}")
+
+    def goes_on(self, before, after, when):
+        """A request goes on where the last one of the other program was."""
+        old, new = prompt(before), prompt(after)
+        parted = difference(old, new[: len(old)])
+        self.report.expect(not parted, "a prompt goes on from the other's last one", f"{when}: {parted}")
+
+    def rebuilt(self, thread, by_us, by_codex, known, when):
+        """Both made the same history of one file; what each adds for the new turn is its own."""
+
+        started = {line["call"] for line in self.rollout(thread).own("tool_started")}
+
+        def history(request):
+            items = [item if item.get("call_id") not in started or answered(item) else unknown(item) for item in prompt(request)]
+            while items and not items[-1].get("is_unknown") and not answered(items[-1]) and items[-1].get("output") != "aborted":
+                items.pop()
+            return items
+
+        def answered(item):
+            return item.get("id", "").encode() in known
+
+        # We write that its effect is unknown, Codex assumes that it was aborted.
+        def unknown(item):
+            return {"type": item["type"], "call_id": item["call_id"], "is_unknown": True}
+
+        parted = difference(history(by_us), history(by_codex))
+        self.report.expect(not parted, "both rebuild the same prompt", f"{when}: sapwood / codex: {parted}")
+
+    def copy(self):
+        """A copy of the rollouts: what a program makes of them there is nobody's business here."""
+        path = self.home.folder / f"copy-{len(list(self.home.folder.iterdir()))}"
+        path.mkdir()
+        shutil.copytree(self.home.path / "sessions", path / "sessions")
+        shutil.copy(self.home.path / "config.toml", path)
+        return path
+
+    def rebuild(self, root, when, steps=({"say": "rebuilt"},), threads=()):
+        """Each program resumes a copy, and is asked the same. `steps` make requests of all `threads`."""
+        threads, since = threads or [root], self.responses.count()
+        known = b"".join(rollout.bytes for rollout in rollouts(self.home.path).values())
+        self.resume(root, *steps, path=self.copy()).ended()
+        by_us = {thread: self.responses.of(thread, since) for thread in threads}
+        since = self.responses.count()
+        codex = Codex(self.programs.codex, self.home, path=self.copy())
+        codex.resume(root)
+        codex.turn(root, plan(*steps))
+        codex.end()
+        by_codex = {thread: self.responses.of(thread, since) for thread in threads}
+        for thread in threads:
+            if not by_us[thread] or not by_codex[thread]:
+                asked = f"{when}, {thread}: {len(by_us[thread])} and {len(by_codex[thread])} requests"
+                self.report.expect(False, "both rebuild the same prompt", asked)
+            else:
+                self.rebuilt(thread, by_us[thread][0], by_codex[thread][0], known, f"{when}, {thread}")
