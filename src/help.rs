@@ -126,9 +126,9 @@ Usage: sapwood ps [OPTIONS]
 ";
 
 const PS_TAIL: &str = "
-States: working, queued, waiting (each with the process that holds the tree), idle, completed, failed, interrupted,
-lost (its process died under it), quarantined (crashed too often), unreadable. What is lost or waits without a process
-goes on with `sapwood exec resume ID`.
+States: working, queued, waiting (each with the process that holds the tree), paused (the account's usage limit is
+reached), idle, completed, failed, interrupted, lost (its process died under it), quarantined (crashed too often),
+unreadable. What is lost, paused or waits without a process goes on with `sapwood exec resume ID`.
 ";
 
 const CONFIG_HEAD: &str = "\

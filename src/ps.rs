@@ -166,6 +166,14 @@ fn state(agent: &Agent, pid: Option<u32>) -> State {
     if let Some(why) = &agent.quarantined {
         return State { name: "quarantined", note: Some(why.clone()) };
     }
+    if let Some(paused) = agent.turn.as_ref().and_then(|turn| turn.paused.as_ref()) {
+        let end = paused.until.map(|until| format!(" until {}", until.timestamp())).unwrap_or_default();
+        let note = match pid {
+            Some(pid) => format!("usage limit{end}; pid {pid}"),
+            None => format!("usage limit{end}; {GOES_ON}"),
+        };
+        return State { name: "paused", note: Some(note) };
+    }
     if agent.parked() {
         return alive("waiting", State { name: "waiting", note: Some(format!("no process; {GOES_ON}")) });
     }

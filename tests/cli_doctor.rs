@@ -176,7 +176,7 @@ fn what_lies_around_is_named() {
 #[test]
 fn a_newer_codex_than_is_known_is_a_warning() {
     let world = World::new();
-    let mut rollout = |thread: &str, version: &str| {
+    let rollout = |thread: &str, version: &str| {
         let meta = json!({"id": thread, "cwd": "/", "originator": "codex_exec", "cli_version": version,
             "history_mode": "paginated"});
         let line =
@@ -230,13 +230,13 @@ fn provider(base_url: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_is_asked_for_its_models() {
-    let (code, shown) = with_provider(|| Answer::json(200, &json!({"data": []}))).await;
+    let (code, shown) = with_provider(|| Answer::json(&json!({"data": []})).status(200)).await;
     assert_eq!(code, 0, "{shown}");
     assert_check(&shown, "provider", "ok", &["loop, with a key from", "LOOP_KEY", ": answers"]);
-    let (code, shown) = with_provider(|| Answer::json(401, &json!({"error": {"message": "no such key"}}))).await;
+    let (code, shown) = with_provider(|| Answer::json(&json!({"error": {"message": "no such key"}})).status(401)).await;
     assert_eq!(code, 1);
     assert_check(&shown, "provider", "failure", &["loop, with a key from", "401"]);
-    let (code, shown) = with_provider(|| Answer::json(404, &json!({}))).await;
+    let (code, shown) = with_provider(|| Answer::json(&json!({})).status(404)).await;
     assert_eq!(code, 0);
     assert_check(&shown, "provider", "warning", &["has no list of models"]);
 }

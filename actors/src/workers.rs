@@ -116,7 +116,8 @@ impl DeltaSink for Deltas {
             }
             Delta::Sent => {
                 // Most requests never waited: nothing is said of them.
-                if self.seat.view.lock().queued.take().is_some() {
+                let has_waited = self.seat.view.lock().queued.take().is_some();
+                if has_waited {
                     self.seat.feed.publish(self.clock.now(), Event::Sent);
                 }
             }

@@ -82,8 +82,7 @@ class Responses:
         self.changed = threading.Condition()
         self.closing = threading.Event()
         handler = type("Handler", (Handler,), {"owner": self})
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), handler)
         self.base_url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -121,6 +120,13 @@ class Responses:
     def count(self):
         with self.changed:
             return len(self.requests)
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """A client that is killed is no error here."""
 
 
 class Handler(BaseHTTPRequestHandler):

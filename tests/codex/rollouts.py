@@ -56,16 +56,17 @@ class Rollout:
             expected, after_torn = (expected if ordinal is None else ordinal) + 1, False
         return found
 
-    def open_turns(self):
-        """Turns that began and never ended."""
-        begun = []
-        for record in self.records():
-            kind = record["payload"].get("type") if record["type"] == "event_msg" else None
+    def turns(self):
+        """The thread's own turns and how each ended; one that never did counts as interrupted."""
+        turns, start = {}, self.meta().get("subagent_history_start_ordinal") or 0
+        for record in (record for record in self.records() if record.get("ordinal", start) >= start):
+            payload = record["payload"]
+            kind = payload.get("type") if record["type"] == "event_msg" else None
             if kind == "task_started":
-                begun.append(record["payload"]["turn_id"])
-            elif kind in ("task_complete", "turn_aborted") and record["payload"]["turn_id"] in begun:
-                begun.remove(record["payload"]["turn_id"])
-        return begun
+                turns[payload["turn_id"]] = "interrupted"
+            elif kind == "task_complete" and payload["turn_id"] in turns:
+                turns[payload["turn_id"]] = "failed" if payload.get("error") else "completed"
+        return turns
 
 
 def rollouts(home):

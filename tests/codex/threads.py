@@ -30,7 +30,7 @@ class Thread:
         if self.id is None:
             self.id = codex.start()["id"]
         else:
-            codex.resume(self.id)
+            world.codex_shows(self.id, codex.resume(self.id), when)
         codex.turn(self.id, plan(*work(f"codex {n}")))
         world.codex_skipped_ours([self.id], when)
         world.interrupt(lambda step: codex.say(self.id, plan(step)), lambda _: codex.kill(), in_tool, "codex")

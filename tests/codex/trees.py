@@ -1,7 +1,7 @@
 """A root and two children, one of them forked with all of the root's history, in turns between both programs."""
 
 from responses import plan
-from rollouts import rollouts
+from rollouts import difference, prompt, rollouts
 
 ROUNDS = 3
 AGENTS = ("/root/alpha", "/root/beta")
@@ -59,6 +59,23 @@ class Tree:
                 self.world.goes_on(self.last[path], requests[0], f"{when}, {path}")
             self.last[path] = self.world.responses.of(thread)[-1]
 
+    def forked(self, when, by_us):
+        """The child with all of the root's history begins with the request that made it."""
+        beta, when = self.threads["/root/beta"], f"{when}, /root/beta"
+        first = self.world.responses.of(beta)[0]
+        source = [r for r in self.world.responses.of(self.root) if r.n < first.n and "spawn_agent" in str(r.step)][-1]
+        parted = difference(prompt(source), prompt(first)[: len(prompt(source))])
+        self.world.report.expect(not parted, "a full fork begins with its source's prompt", f"{when}: {parted}")
+        if by_us:
+            base = self.world.rollout(beta).meta().get("history_base") or {}
+            self.world.report.expect(base.get("thread_id") == self.root, "our full fork refers to its source", f"{when}: {base}")
+
+    def is_its_own_root(self, since, when):
+        """The root only has turns of the user here."""
+        foreign = [r.metadata() for r in self.world.responses.of(self.root, since)]
+        foreign = [m for m in foreign if m["root_turn_id"] != m["turn_id"] or m.get("parent_turn_id")]
+        self.world.report.expect(not foreign, "a turn of the user has no other above it", f"{when}: {str(foreign)[:300]}")
+
     def listed(self, since, when):
         """The last `list_agents` named both children."""
         items = self.world.responses.of(self.root, since)[-1].input
@@ -84,11 +101,17 @@ class Tree:
             self.root = codex.start()["id"]
             codex.turn(self.root, plan(*self.first_turn()))
         else:
-            codex.resume(self.root)
+            world.codex_shows(self.root, codex.resume(self.root), when)
             codex.turn(self.root, plan(*self.next_turn(name)))
+            # It refuses a child that it has not loaded through the root.
+            for path in AGENTS:
+                world.codex_shows(self.threads[path], codex.resume(self.threads[path]), f"{when}, {path}")
             self.listed(since, when)
             self.reported(since, name, when)
         self.look()
+        if n == 0 and not self.last:
+            self.forked(when, False)
+        self.is_its_own_root(since, when)
         world.codex_skipped_ours(self.threads.values(), when)
         gate = f"gate {world.responses.count()}"
         codex.say(self.root, plan(*self.half_turn("alpha" if n % 2 else "beta", gate)))
@@ -109,6 +132,9 @@ class Tree:
             self.listed(since, when)
             self.reported(since, name, when)
         self.look()
+        if n == 0 and not self.last:
+            self.forked(when, True)
+        self.is_its_own_root(since, when)
         world.files_are_sound(when)
         gate = f"gate {world.responses.count()}"
         sapwood = world.resume(self.root, *self.half_turn("beta" if n % 2 else "alpha", gate))

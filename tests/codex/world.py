@@ -7,7 +7,7 @@ import select
 import shutil
 
 from programs import Codex, Home, Sapwood, end_command
-from responses import Responses, plan
+from responses import Responses, plan, text_of
 from rollouts import Rollout, difference, prompt, rollouts
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -113,6 +113,26 @@ class World:
         old, new = prompt(before), prompt(after)
         parted = difference(old, new[: len(old)])
         self.report.expect(not parted, "a prompt goes on from the other's last one", f"{when}: {parted}")
+        same = [
+            ("cache key", before.body.get("prompt_cache_key"), after.body.get("prompt_cache_key")),
+            ("session", before.session, after.session),
+            ("model", before.body["model"], after.body["model"]),
+        ]
+        # Codex leaves lines about tools out that it does not offer; what it recorded is what we send.
+        recorded = self.rollout(after.thread).meta()["base_instructions"]["text"]
+        sent = text_of(after.input[0])
+        if "/0.169." not in after.headers["user-agent"]:
+            same.append(("instructions", recorded, sent))
+        elif other := set(sent.splitlines()) - set(recorded.splitlines()):
+            same.append(("instructions", None, other))
+        changed = [(name, str(a)[:80], str(b)[:80]) for name, a, b in same if a != b]
+        self.report.expect(not changed, "instructions, model and cache key stay", f"{when}: {changed}")
+
+    def codex_shows(self, thread, shown, when):
+        """Codex shows the turns of the file, and how they ended; of a fork, behind those that it got."""
+        turns, shown = list(self.rollout(thread).turns().items()), [(turn["id"], turn["status"]) for turn in shown["turns"]]
+        same = shown[-len(turns) :] == turns
+        self.report.expect(same, "Codex shows the turns of the file", f"{when}, {thread}: shown {shown}, in the file {turns}")
 
     def rebuilt(self, thread, by_us, by_codex, known, when):
         """Both made the same history of one file; what each adds for the new turn is its own."""

@@ -341,7 +341,7 @@ impl<'a> Step<'a, '_> {
                 _ => {}
             }
         }
-        let cause = pending.iter().find(|pending| pending.accepted.wake).and_then(|first| origin_of(first));
+        let cause = cause_of(&pending);
         let turn = self.ctx.ids.turn(self.ctx.now);
         let root_turn = cause.map_or_else(|| turn.clone(), |(origin, _)| origin.root_turn.clone());
         let turn = TurnOrigin { turn, root_turn };
@@ -665,6 +665,17 @@ impl<'a> Step<'a, '_> {
         self.batch.turn_aborted(turn, Cause::ProcessDeath);
         self.end(turn, Outcome::Lost, None);
     }
+}
+
+/// For whom a turn is that takes these: for its user, if he says something; else for who gives a task, else for who woke
+/// it first. Reports that waited only come along.
+fn cause_of<'a>(pending: &[&'a Pending]) -> Option<(&'a TurnOrigin, &'a sapwood_protocol::AgentPath)> {
+    if pending.iter().any(|pending| matches!(pending.accepted.body, Some(Body::User { .. }))) {
+        return None;
+    }
+    let is_task = |p: &&&Pending| matches!(p.accepted.body, Some(Body::Mail { kind: MailKind::NewTask, .. }));
+    let task = pending.iter().find(is_task);
+    task.or_else(|| pending.iter().find(|pending| pending.accepted.wake)).and_then(|first| origin_of(first))
 }
 
 /// The turn and the agent that an input comes from.

@@ -38,8 +38,8 @@ fn crashed_incarnations_lose_and_double_nothing() {
 /// Turns pause over a usage limit, with and without going on by themselves, and go on with what they had.
 #[test]
 fn usage_limits_lose_and_double_nothing() {
-    run(Chaos { limits: 3, ..Chaos::NONE }, seeds());
-    run(Chaos { limits: 3, kills: 2, crashes: 1, ..Chaos::NONE }, seeds());
+    run(Chaos { limits: 3, ..Chaos::NONE }, seeds() / 2);
+    run(Chaos { limits: 3, kills: 2, crashes: 1, ..Chaos::NONE }, seeds() / 2);
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn echoes() -> Vec<String> {
         format!("Incorrect API key provided: {KEY}."),
         format!("Bad header: Authorization: Bearer {KEY}; x-api-key: {HEADER}"),
         "Incorrect API key provided: sk-tes********************ijkl.".to_owned(),
-        format!("{}{KEY}", "x".repeat(390)),
+        format!("{}{KEY}", "x".repeat(394)),
         format!("{}\n{KEY}\u{1b}[2J", " ".repeat(500)),
     ]
 }

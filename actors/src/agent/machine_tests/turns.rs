@@ -4,6 +4,7 @@ use sapwood_model::{ModelError, Refusal, Response};
 use sapwood_protocol::Usage;
 use sapwood_protocol::item::MailKind;
 use sapwood_protocol::own::{Accepted, InputLane};
+use serde_json::Value;
 
 use super::super::effect::{Effect, Input, Interrupter, Timer};
 use super::super::prompt::NOTHING_SAID;
@@ -53,6 +54,37 @@ fn mail_is_told_before_what_the_user_says() {
             &["sample#1"]
         )
     );
+}
+
+#[test]
+fn a_turn_is_for_its_user_then_for_who_gives_a_task_then_for_who_reports() {
+    let (task, report) = (MailKind::NewTask, MailKind::FinalAnswer);
+    // (mail that is pending, whether the user says something too, from which agent the turn is)
+    let table: [(&[(u64, MailKind)], bool, Option<&str>); 5] = [
+        (&[], true, None),
+        (&[(2, report)], true, None),
+        (&[(1, task)], true, None),
+        (&[(2, report), (1, task)], false, Some("/root")),
+        (&[(2, report), (3, report)], false, Some("/root/s2")),
+    ];
+    for (mails, says, from) in table {
+        let mut bench = Bench::child();
+        for (n, (sender, kind)) in mails.iter().enumerate() {
+            bench.mail(*sender, 4 + n as u64, *kind);
+        }
+        if says {
+            bench.say("u1", "do it");
+        }
+        bench.does(Input::Granted);
+        let started = bench.lines.iter().map(|line| serde_json::from_slice::<Value>(line.bytes()).unwrap());
+        let started = started.map(|line| line["payload"].clone()).find(|payload| payload["type"] == "task_started");
+        let started = started.expect("a turn is open");
+        let attribution = &started["turn_attribution"];
+        let (id, root) = (&started["turn_id"], &attribution["root_turn_id"]);
+        assert_eq!(attribution["initiating_agent_path"].as_str(), from, "{mails:?}");
+        assert_eq!(attribution["parent_turn_id"].as_str(), from.map(|_| "their-turn"), "{mails:?}");
+        assert_eq!(root == id, from.is_none(), "{mails:?}");
+    }
 }
 
 #[test]
