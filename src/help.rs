@@ -104,8 +104,8 @@ Usage: sapwood exec [OPTIONS] [PROMPT|-]
        sapwood exec resume [OPTIONS] <ID|--last> [PROMPT|-]
 
   PROMPT   The task. Without it, or with `-`, stdin is read (without it only if stdin is no terminal).
-  ID       The id of a tree, or a beginning of it that no other tree has. Without a PROMPT the tree goes on where it
-           was; with one, its root is told.
+  ID       The id of a tree, a beginning of it that no other tree has, or the name that Codex knows it by. Without a
+           PROMPT the tree goes on where it was; with one, its root is told.
 ";
 
 const EXEC_TAIL: &str = "
@@ -128,7 +128,7 @@ Usage: sapwood ps [OPTIONS]
 const PS_TAIL: &str = "
 States: working, queued, waiting (each with the process that holds the tree), paused (the account's usage limit is
 reached), idle, completed, failed, interrupted, lost (its process died under it), quarantined (crashed too often),
-unreadable. What is lost, paused or waits without a process goes on with `sapwood exec resume ID`.
+unreadable, closed (by its parent, in Codex). What is lost, paused or waits without a process goes on with `sapwood exec resume ID`.
 ";
 
 const CONFIG_HEAD: &str = "\

@@ -104,9 +104,8 @@ fn mistakes_and_warnings_of_the_configuration_are_told_with_their_place() {
 #[test]
 fn who_holds_what_is_told_and_what_a_kill_leaves() {
     let world = World::new();
-    let hang = world
-        .script("hang", json!([{"reply": [{"call": {"name": "exec_command", "arguments": {"cmd": "sleep 1000"}}}]}]));
-    let running = world.start(&hang, &["go"], "sleep 1000");
+    let hang = world.script("hang", json!([{"reply": ["hang"]}]));
+    let running = world.start(&hang, &["go"], "/root  started");
     let session = running.session();
     let (_, shown) = doctor(&world, &[]);
     let who = format!("{session}: process {} (sapwood exec, since ", running.child.id());

@@ -144,7 +144,7 @@ fn connect(place: &Path, file: &Path, how: &str) -> Result<Connection, Warning> 
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let flags = match how {
         // Our own copy: SQLite needs to make its index.
-        "mode=rw" => flags - OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_READ_WRITE,
+        "mode=rw" => (flags - OpenFlags::SQLITE_OPEN_READ_ONLY) | OpenFlags::SQLITE_OPEN_READ_WRITE,
         _ => flags,
     };
     let connection = Connection::open_with_flags(uri(file, how), flags).map_err(|error| warning(place, &error))?;

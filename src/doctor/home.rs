@@ -53,11 +53,13 @@ pub fn check(homes: &Homes, by_flag: bool) -> Check {
     let room = format!("{} MB free", thousands(free / 1_048_576));
     let made = if there == *home { "" } else { "; it is made when it is first needed" };
     let says = format!("{says}, can be written and locked, {room}{made}");
-    match free {
-        ..NO_ROOM => Check::failure(NAME, says, "free some room on that disk: nothing more can be accepted without"),
-        ..LITTLE_ROOM => Check::warning(NAME, says, "free some room on that disk"),
-        _ => Check::ok(NAME, says),
+    if free < NO_ROOM {
+        return Check::failure(NAME, says, "free some room on that disk: nothing more can be accepted without");
     }
+    if free < LITTLE_ROOM {
+        return Check::warning(NAME, says, "free some room on that disk");
+    }
+    Check::ok(NAME, says)
 }
 
 /// The path itself, or what is nearest above it.

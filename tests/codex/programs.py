@@ -126,8 +126,8 @@ class Codex:
             seen = len(self.notifications)
             self.read(until)
 
-    def start(self):
-        return self.ask("thread/start", cwd=str(self.home.work))["thread"]
+    def start(self, **params):
+        return self.ask("thread/start", cwd=str(self.home.work), **params)["thread"]
 
     def resume(self, thread):
         return self.ask("thread/resume", threadId=thread)["thread"]

@@ -4,10 +4,11 @@ What a model is to do stands in the prompt itself: `PLAN: [step, step, ...]`, ea
 the input counts; the calls that follow it say how far it is done. So the same server serves both programs, any number of
 agents, and goes on after a kill without knowing of it. Past the end of its plan a model says "done".
 
-Steps:
+Steps, each with `"think": TEXT` for a reasoning before it:
     {"say": TEXT}                         a message, which ends the turn
     {"call": [NAMESPACE, NAME, ARGS]}     a function call; NAMESPACE is "" for none
     {"calls": [[NAMESPACE, NAME, ARGS], ...]}
+    {"custom": [NAME, INPUT]}             a call of a custom tool
     {"hang": GATE}                        half a message, then nothing until the client is gone or `close`
 """
 
@@ -35,17 +36,17 @@ def next_step(items):
     """The step that follows from the input of a request."""
     steps, calls = [], 0
     for item in items:
-        if item["type"] == "function_call":
+        if item["type"] in ("function_call", "custom_tool_call"):
             calls += 1
         is_said = item["type"] == "agent_message" or item.get("role") == "user"
         text = text_of(item) if is_said else ""
         if MARK in text:
             steps, calls = json.JSONDecoder().raw_decode(text.split(MARK, 1)[1])[0], 0
     for step in steps:
-        wanted = step.get("calls") or ([step["call"]] if "call" in step else [])
-        if not wanted or calls < len(wanted):
+        wanted = len(step.get("calls", ())) + ("call" in step) + ("custom" in step)
+        if not wanted or calls < wanted:
             return step
-        calls -= len(wanted)
+        calls -= wanted
     return {"say": "done"}
 
 
@@ -182,6 +183,9 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
             self.close_connection = True
             return
+        if "think" in step:
+            summary = [{"type": "summary_text", "text": step["think"]}]
+            output.append({"type": "reasoning", "id": f"rs_{request.n}", "summary": summary, "encrypted_content": "b3BhcXVl"})
         if "say" in step:
             item = message(request.n, "", "in_progress")
             self.event("response.output_item.added", output_index=0, item=item)
@@ -192,6 +196,10 @@ class Handler(BaseHTTPRequestHandler):
             arguments = json.dumps(args).replace("$AGENT", first_agent(request.input))
             call |= {"name": name, "arguments": arguments, "status": "completed"}
             output.append(call | ({"namespace": namespace} if namespace else {}))
+        if "custom" in step:
+            name, text = step["custom"]
+            call = {"type": "custom_tool_call", "id": f"ctc_{request.n}", "call_id": f"call_{request.n}", "status": "completed"}
+            output.append(call | {"name": name, "input": text})
         for index, item in enumerate(output):
             self.event("response.output_item.done", output_index=index, item=item)
         usage = {"input_tokens": 10, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 5}

@@ -25,6 +25,9 @@ class Rollout:
     def meta(self):
         return self.records()[0]["payload"]
 
+    def is_legacy(self):
+        return self.meta().get("history_mode", "legacy") == "legacy"
+
     def ours(self):
         """The offsets of our own lines."""
         return {at for at, record in self.lines if record and record["type"].startswith("sapwood.")}
@@ -50,6 +53,10 @@ class Rollout:
             if record["type"].startswith("sapwood."):
                 if ordinal is not None:
                     found.append(f"our line at {at} has an ordinal")
+                continue
+            if self.is_legacy():
+                if ordinal is not None:
+                    found.append(f"the line at {at} has an ordinal, and the file is a legacy one")
                 continue
             if ordinal != expected and not (after_torn and ordinal == expected + 1):
                 found.append(f"the line at {at} ({record['type']}) has ordinal {ordinal}, not {expected}")

@@ -9,6 +9,7 @@ import traceback
 from collections import Counter
 
 import adoption
+import histories
 import locks
 import threads
 import trees
@@ -19,6 +20,12 @@ CHECKS = {
     "thread-sapwood-first": (True, lambda world: threads.alternate(world, "sapwood")),
     "thread-single-agent": (False, lambda world: threads.alternate(world, "codex")),
     "torn-tail": (True, threads.torn_tail),
+    "items": (True, histories.items),
+    "interrupts": (True, histories.interrupts),
+    "parallel-calls": (True, histories.parallel_calls),
+    "compaction": (True, histories.compaction),
+    "fork": (True, histories.fork),
+    "legacy": (True, histories.legacy),
     "tree-of-sapwood": (True, trees.of_sapwood),
     "tree-of-codex": (True, trees.of_codex),
     "locks": (True, locks.the_loser_is_told),

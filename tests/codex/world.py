@@ -155,6 +155,10 @@ class World:
         parted = difference(history(by_us), history(by_codex))
         self.report.expect(not parted, "both rebuild the same prompt", f"{when}: sapwood / codex: {parted}")
 
+    def last(self, thread):
+        """The last request of a thread in the shared home: what was asked in a copy is not told apart by its thread."""
+        return [request for request in self.responses.of(thread) if "rebuilt" not in str(request.step)][-1]
+
     def copy(self):
         """A copy of the rollouts: what a program makes of them there is nobody's business here."""
         path = self.home.folder / f"copy-{len(list(self.home.folder.iterdir()))}"

@@ -77,9 +77,14 @@ impl Loop {
 
     /// The same with another key.
     pub async fn exec_as(&self, key: &str, args: &[&str]) -> Ran {
+        self.exec_with(&[("LOOP_KEY", key)], args).await
+    }
+
+    /// The same with these variables; the key among them.
+    pub async fn exec_with(&self, variables: &[(&str, &str)], args: &[&str]) -> Ran {
         let all = ["exec", "-s", "danger-full-access"].into_iter().chain(args.iter().copied());
         let mut command = self.world.sapwood(all);
-        command.env("LOOP_KEY", key).env("SAPWOOD_SYSTEM_CONFIG", "");
+        command.envs(variables.iter().copied()).env("SAPWOOD_SYSTEM_CONFIG", "");
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let pid = Pid::from_child(&child);
         let mut ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());

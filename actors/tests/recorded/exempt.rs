@@ -12,6 +12,12 @@ pub struct Exemption {
     pub difference: Difference,
 }
 
+impl Exemption {
+    fn is_in(&self, recording: &str) -> bool {
+        self.recordings.iter().any(|start| recording.starts_with(start))
+    }
+}
+
 /// What differs.
 pub enum Difference {
     /// An item that only the recording has, once in each request.
@@ -93,7 +99,8 @@ fn text_of(item: &Value) -> &str {
     item["content"][0]["text"].as_str().unwrap_or_default()
 }
 
-fn is_text(item: &Value, role: &str, says: impl Fn(&str) -> bool) -> bool {
+/// True for a message of this role whose text is meant.
+pub fn is_text(item: &Value, role: &str, says: impl Fn(&str) -> bool) -> bool {
     item["type"] == "message" && item["role"] == role && says(text_of(item))
 }
 
@@ -113,9 +120,19 @@ fn environment(item: &Value, own: &str) -> Option<String> {
 /// The items of a request as they are compared: their JSON, without what is exempt, with new ids as their kind. Counts
 /// each exemption that was used in `used`.
 pub fn compared(name: &str, side: Side, input: &[Value], used: &mut [usize]) -> Vec<String> {
-    let mut left: Vec<Option<Value>> = input.iter().map(|item| Some(normal(item))).collect();
-    let applies = |exemption: &Exemption| exemption.recordings.iter().any(|start| name.starts_with(start));
-    for (k, exemption) in EXEMPTIONS.iter().enumerate().filter(|(_, exemption)| applies(exemption)) {
+    without(&EXEMPTIONS, name, side, input, used).iter().map(|item| normal(item).to_string()).collect()
+}
+
+/// The items of a request without what is exempt. Counts each exemption that was used in `used`.
+pub fn without(
+    exemptions: &[Exemption],
+    name: &str,
+    side: Side,
+    input: &[Value],
+    used: &mut [usize],
+) -> Vec<Value> {
+    let mut left: Vec<Option<Value>> = input.iter().cloned().map(Some).collect();
+    for (k, exemption) in exemptions.iter().enumerate().filter(|(_, exemption)| exemption.is_in(name)) {
         match (&exemption.difference, side) {
             (Difference::Theirs(is), Side::Theirs) | (Difference::Ours(is), Side::Ours) => {
                 let found: Vec<_> = (0..input.len()).filter(|at| is(&input[*at])).collect();
@@ -138,7 +155,15 @@ pub fn compared(name: &str, side: Side, input: &[Value], used: &mut [usize]) -> 
             _ => {}
         }
     }
-    left.into_iter().flatten().map(|item| item.to_string()).collect()
+    left.into_iter().flatten().collect()
+}
+
+/// Each exemption of a recording was needed, and no other.
+pub fn assert_needed(exemptions: &[Exemption], name: &str, used: &[Vec<usize>; 2]) {
+    for (k, exemption) in exemptions.iter().enumerate() {
+        let is_used = used[0][k] + used[1][k] > 0;
+        assert_eq!(is_used, exemption.is_in(name), "{name}: not needed: {}", exemption.reason);
+    }
 }
 
 /// An item whose new ids are replaced by what kind of id they are.

@@ -1,9 +1,9 @@
-//! The recordings: rollouts, and the requests that the model endpoint received.
+//! The recordings: rollouts, and the requests that the model endpoint received. The tests of the whole program, which ask
+//! over HTTP, read them with this file too.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use sapwood_protocol::{AgentPath, Line, Millis, ThreadId, Usage};
 use sapwood_rollout::{MemoryJournal, Rollout};
 use serde_json::Value;
@@ -16,6 +16,8 @@ pub struct Fixture {
     pub rollouts: BTreeMap<ThreadId, Rollout>,
     /// The `input` of each request, in the order of each thread.
     pub requests: BTreeMap<ThreadId, Vec<Vec<Value>>>,
+    /// The same requests, with all that was kept of them.
+    pub received: BTreeMap<ThreadId, Vec<Value>>,
 }
 
 /// An answer of the recorded model.
@@ -27,13 +29,17 @@ pub struct Answer {
     pub items: Vec<Value>,
     /// What it cost.
     pub usage: Usage,
+    /// When it was complete, in milliseconds since 1970.
+    pub at: u64,
     /// How long it took, in milliseconds.
     pub took: u64,
 }
 
 /// The folder of all recordings.
 pub fn home() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/codex-rollouts")
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = |root: &Path| root.join("tests/fixtures/codex-rollouts");
+    package.ancestors().map(folder).find(|folder| folder.is_dir()).expect("the recordings are in the workspace")
 }
 
 /// The names of all recordings.
@@ -66,14 +72,15 @@ impl Fixture {
             let thread: ThreadId = stem[stem.len() - 36..].parse().unwrap();
             (thread, Rollout::new(std::fs::read(path).unwrap().into()))
         });
-        let mut requests: BTreeMap<ThreadId, Vec<Vec<Value>>> = BTreeMap::new();
+        let (mut requests, mut received): (BTreeMap<_, Vec<_>>, BTreeMap<_, Vec<_>>) = Default::default();
         for line in std::fs::read_to_string(folder.join("model_requests.jsonl")).unwrap().lines() {
             let request: Value = serde_json::from_str(line).unwrap();
-            let thread = request["headers"]["thread-id"].as_str().unwrap().parse().unwrap();
+            let thread: ThreadId = request["headers"]["thread-id"].as_str().unwrap().parse().unwrap();
             let input = request["input"].as_array().unwrap().iter().map(without_passthrough).collect();
             requests.entry(thread).or_default().push(input);
+            received.entry(thread).or_default().push(request);
         }
-        Self { name: name.into(), rollouts: rollouts.collect(), requests }
+        Self { name: name.into(), rollouts: rollouts.collect(), requests, received }
     }
 
     /// A journal that holds the rollouts.
@@ -110,7 +117,7 @@ impl Fixture {
                 let id = payload["response_id"].as_str().unwrap().into();
                 let usage = serde_json::from_value(payload["usage"].clone()).unwrap();
                 let items = std::mem::take(&mut items);
-                answers.push(Answer { id, items, usage, took: at - since });
+                answers.push(Answer { id, items, usage, at, took: at - since });
             } else if payload["type"] != "item_completed" {
                 before = at;
             }
@@ -153,7 +160,7 @@ impl Fixture {
         };
         let cut = views[..last].iter().rposition(ends).map_or(0, |at| at + 1);
         let bytes: Vec<u8> = lines[..cut].iter().flat_map(|line| line.bytes().to_vec()).collect();
-        Rollout::new(Bytes::from(bytes))
+        Rollout::new(bytes.into())
     }
 }
 

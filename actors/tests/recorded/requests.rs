@@ -2,7 +2,7 @@
 //! order. What differs on purpose is listed in `exempt.rs`.
 
 use crate::driver::run;
-use crate::exempt::{EXEMPTIONS, Side, compared};
+use crate::exempt::{EXEMPTIONS, Side, assert_needed, compared};
 use crate::fixture::Fixture;
 
 fn compare(name: &str, expected: &[(&str, usize)]) {
@@ -10,7 +10,7 @@ fn compare(name: &str, expected: &[(&str, usize)]) {
     let ours = run(&fixture);
     let asked: Vec<_> = ours.iter().map(|(path, requests)| (path.as_str(), requests.len())).collect();
     assert_eq!(asked, expected, "{name}: how often each agent asked");
-    let mut used = [[0; EXEMPTIONS.len()]; 2];
+    let mut used = [vec![0; EXEMPTIONS.len()], vec![0; EXEMPTIONS.len()]];
     for (path, ours) in &ours {
         let theirs = &fixture.requests[&fixture.thread(path).unwrap()];
         assert_eq!(ours.len(), theirs.len(), "{name} {path}: requests");
@@ -20,10 +20,7 @@ fn compare(name: &str, expected: &[(&str, usize)]) {
             assert_eq!(ours, theirs, "{name} {path}: request {n}");
         }
     }
-    for (k, exemption) in EXEMPTIONS.iter().enumerate() {
-        let meant = exemption.recordings.iter().any(|start| name.starts_with(start));
-        assert_eq!(used[0][k] + used[1][k] > 0, meant, "{name}: not needed: {}", exemption.reason);
-    }
+    assert_needed(&EXEMPTIONS, name, &used);
 }
 
 #[test]

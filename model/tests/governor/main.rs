@@ -4,6 +4,7 @@ mod futures;
 mod order;
 mod servers;
 mod simulation;
+mod world;
 
 use sapwood_protocol::SessionId;
 

@@ -3,18 +3,25 @@
 use std::collections::VecDeque;
 
 pub const SECOND: u64 = 1_000_000;
-/// Requests per second, and the size of the bucket and of the windows.
-pub const RATE: u64 = 10;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rate {
-    /// `RATE` tokens a second, `RATE` at most.
-    Bucket,
-    /// `RATE` in each whole second.
-    Window,
-    /// `RATE` in the second before any moment.
-    Log,
+    /// So many tokens a second, a second's worth at most.
+    Bucket(u64),
+    /// So many in each whole second.
+    Window(u64),
+    /// So many in the second before any moment.
+    Log(u64),
     Unlimited,
+}
+
+impl Rate {
+    pub fn per_second(self) -> Option<u64> {
+        match self {
+            Rate::Bucket(rate) | Rate::Window(rate) | Rate::Log(rate) => Some(rate),
+            Rate::Unlimited => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -48,7 +55,7 @@ impl Server {
             log: VecDeque::new(),
             window: 0,
             in_window: 0,
-            tokens: RATE * SECOND,
+            tokens: rate.per_second().unwrap_or(0) * SECOND,
             filled: 0,
         }
     }
@@ -66,7 +73,8 @@ impl Server {
             self.window = now / SECOND;
             self.in_window = 0;
         }
-        self.tokens = (self.tokens + (now - self.filled) * RATE).min(RATE * SECOND);
+        let rate = self.rate.per_second().unwrap_or(0);
+        self.tokens = (self.tokens + (now - self.filled) * rate).min(rate * SECOND);
         self.filled = now;
     }
 
@@ -88,9 +96,9 @@ impl Server {
 
     pub fn remaining(&self) -> Option<u64> {
         match self.rate {
-            Rate::Bucket => Some(self.tokens / SECOND),
-            Rate::Window => Some(RATE - self.in_window),
-            Rate::Log => Some(RATE - self.log.len() as u64),
+            Rate::Bucket(_) => Some(self.tokens / SECOND),
+            Rate::Window(rate) => Some(rate - self.in_window),
+            Rate::Log(rate) => Some(rate - self.log.len() as u64),
             Rate::Unlimited => None,
         }
     }
@@ -98,9 +106,9 @@ impl Server {
     /// Until the bucket is full, the window ends, the oldest entry expires.
     pub fn resets_in(&self, now: u64) -> u64 {
         match self.rate {
-            Rate::Bucket => (RATE * SECOND - self.tokens) / RATE,
-            Rate::Window => SECOND - now % SECOND,
-            Rate::Log => self.log.front().map_or(0, |&at| at + SECOND - now),
+            Rate::Bucket(rate) => (rate * SECOND - self.tokens) / rate,
+            Rate::Window(_) => SECOND - now % SECOND,
+            Rate::Log(_) => self.log.front().map_or(0, |&at| at + SECOND - now),
             Rate::Unlimited => 0,
         }
     }

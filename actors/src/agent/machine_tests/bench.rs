@@ -127,11 +127,16 @@ impl Bench {
 
     /// Mail comes in from thread `from`, its `n`-th.
     pub fn mail(&mut self, from: u64, n: u64, kind: MailKind) -> Did {
+        self.mail_that_wakes(from, n, kind, kind.wakes())
+    }
+
+    /// Mail that wakes or does not, whatever its kind.
+    pub fn mail_that_wakes(&mut self, from: u64, n: u64, kind: MailKind, wakes: bool) -> Did {
         let name = format!("s{from}");
         let path = if from == 1 { AgentPath::root() } else { AgentPath::root().join(&name).unwrap() };
         let turn = TurnOrigin { turn: "their-turn".into(), root_turn: "their-root-turn".into() };
         let body = Body::Mail { kind, text: format!("mail {n}"), turn, outcome: None };
-        self.accept(accepted_mail(Sender { thread: thread(from), path, n }, kind.wakes(), body))
+        self.accept(accepted_mail(Sender { thread: thread(from), path, n }, wakes, body))
     }
 
     /// Begins a turn with a user's words, up to its first request.

@@ -59,7 +59,7 @@ fn mail_is_told_before_what_the_user_says() {
 #[test]
 fn a_turn_is_for_its_user_then_for_who_gives_a_task_then_for_who_reports() {
     let (task, report) = (MailKind::NewTask, MailKind::FinalAnswer);
-    // (mail that is pending, whether the user says something too, from which agent the turn is)
+    // (mail that is pending and wakes, whether the user says something too, from which agent the turn is)
     let table: [(&[(u64, MailKind)], bool, Option<&str>); 5] = [
         (&[], true, None),
         (&[(2, report)], true, None),
@@ -69,8 +69,8 @@ fn a_turn_is_for_its_user_then_for_who_gives_a_task_then_for_who_reports() {
     ];
     for (mails, says, from) in table {
         let mut bench = Bench::child();
-        for (n, (sender, kind)) in mails.iter().enumerate() {
-            bench.mail(*sender, 4 + n as u64, *kind);
+        for (n, (sender, kind)) in (4..).zip(mails) {
+            bench.mail_that_wakes(*sender, n, *kind, true);
         }
         if says {
             bench.say("u1", "do it");
