@@ -82,7 +82,7 @@ pub(crate) fn adopt(tree: &Tree, agent: &mut Agent) -> Result<Option<Arc<dyn Log
         tracing::warn!(%thread, "{warning}");
     }
     if count > 0 {
-        tracing::warn!(%thread, "{count} messages that were queued in Codex are taken over; Codex's queue still has them");
+        tracing::warn!(%thread, count, "what was queued in Codex is taken over; Codex's queue still has it");
     }
     Ok(Some(log))
 }

@@ -124,13 +124,7 @@ pub fn compared(name: &str, side: Side, input: &[Value], used: &mut [usize]) -> 
 }
 
 /// The items of a request without what is exempt. Counts each exemption that was used in `used`.
-pub fn without(
-    exemptions: &[Exemption],
-    name: &str,
-    side: Side,
-    input: &[Value],
-    used: &mut [usize],
-) -> Vec<Value> {
+pub fn without(exemptions: &[Exemption], name: &str, side: Side, input: &[Value], used: &mut [usize]) -> Vec<Value> {
     let mut left: Vec<Option<Value>> = input.iter().cloned().map(Some).collect();
     for (k, exemption) in exemptions.iter().enumerate().filter(|(_, exemption)| exemption.is_in(name)) {
         match (&exemption.difference, side) {

@@ -2,16 +2,18 @@
 //!
 //! Two limits are learned, because providers have two kinds: how many requests may be *in flight* (the cap), and how
 //! many may be sent in a second (the *rate*). A refusal does not say which one it was. So each refusal is judged by
-//! what was fine a moment ago ([`Core::refused`]): a limit at a value that was accepted recently is innocent.
+//! what was fine a moment ago ([`mod@blame`]): a limit at a value that was accepted recently is innocent.
 
 use std::time::Duration;
 
 use sapwood_protocol::Ids;
 
+use super::blame::{Blame, Refusal, Said};
 use super::evidence::{LastSecond, Recent};
-use super::limit::Limit;
+use super::limit::{Bounds, Limit};
 use super::line::{Line, Ticket, Who};
 use super::numbers::*;
+use super::pace::Pace;
 use super::quota::{Headroom, Quota};
 
 /// A moment: the time since the governor began.
@@ -35,8 +37,8 @@ pub struct Flight {
     paced: At,
     /// The provider accepted it.
     begun: bool,
-    /// Its answer says that nothing is left of the quota.
-    quota_used_up: bool,
+    /// What its answer says of the provider's limit.
+    said: Said,
 }
 
 /// What is to be done for the line now.
@@ -81,8 +83,7 @@ pub struct Core {
     /// Of these, accepted by the provider.
     begun: u32,
     cap: Limit,
-    /// None until the first refusal for it: no limit.
-    rate: Option<Limit>,
+    pace: Pace,
     quota: Quota,
     /// The next may be sent then.
     paced: At,
@@ -97,18 +98,10 @@ pub struct Core {
     /// What holds the line back since `seen`.
     held_by: Option<Why>,
     seen: At,
-    since_refusal: Since,
     chance: Ids,
 }
 
-/// What happened since the last refusal that was judged.
-#[derive(Clone, Copy, Debug, Default)]
-struct Since {
-    at: At,
-    accepted: u32,
-    /// How long the rate was what held requests back, or a pause.
-    pressed: Duration,
-}
+const CAP_BOUNDS: Bounds = Bounds { least: 1.0, most: CAP_MAX, period: CAP_PERIOD_MAX, apart: 1.0 };
 
 impl Core {
     /// Nothing is known yet. `seed` decides the jitter.
@@ -117,8 +110,8 @@ impl Core {
             line: Line::default(),
             in_flight: 0,
             begun: 0,
-            cap: Limit::searching(CAP_START, (1.0, CAP_MAX), CAP_PERIOD_MAX),
-            rate: None,
+            cap: Limit::searching(CAP_START, CAP_BOUNDS),
+            pace: Pace::default(),
             quota: Quota::default(),
             paced: At::ZERO,
             pause: At::ZERO,
@@ -130,7 +123,6 @@ impl Core {
             fine_in_second: Recent::default(),
             held_by: None,
             seen: At::ZERO,
-            since_refusal: Since::default(),
             chance: Ids::seeded(seed),
         }
     }
@@ -147,8 +139,7 @@ impl Core {
 
     /// Requests per second, where that is limited.
     pub fn rate(&self) -> Option<f64> {
-        let learned = self.rate.as_ref().map(Limit::value);
-        [learned, self.quota.rate()].into_iter().flatten().reduce(f64::min)
+        self.quota.rate().or(self.pace.rate())
     }
 
     /// Requests that wait.
@@ -210,45 +201,38 @@ impl Core {
             held_by: self.held_by,
             paced: before,
             begun: false,
-            quota_used_up: false,
+            said: Said::Nothing,
         }
     }
 
-    /// From one request to the next: the rate, and after a pause wide enough to spread the free places.
+    /// From one request to the next: what the headers say, or the rate that was learned; and after a pause wide enough to
+    /// spread the free places.
     fn gap(&self, at: At) -> Duration {
+        let learned = || self.pace.rate().map(|rate| Duration::from_secs_f64(1.0 / rate));
+        let gap = self.quota.gap(at).or_else(learned).unwrap_or_default();
         let resuming = self.pause > At::ZERO && at < self.pause + RESUME_SPREAD;
-        let resume = resuming.then(|| f64::from(self.cap()) / RESUME_SPREAD.as_secs_f64());
-        match [self.rate(), resume].into_iter().flatten().reduce(f64::min) {
-            Some(rate) => Duration::from_secs_f64(1.0 / rate.max(RATE_MIN)),
-            None => Duration::ZERO,
-        }
+        if resuming { gap.max(RESUME_SPREAD / self.cap().max(1)) } else { gap }
     }
 
     /// Moves the limits by the time for which they held the line back.
     fn press(&mut self, at: At) {
         let passed = at.saturating_sub(self.seen);
         self.seen = self.seen.max(at);
-        match self.held_by {
-            Some(Why::Cap) => self.cap.press(passed.as_secs_f64()),
-            Some(Why::Pace) => self.press_rate(passed),
-            Some(Why::Pause | Why::Quota) => self.since_refusal.pressed += passed,
-            None => {}
-        }
-    }
-
-    fn press_rate(&mut self, passed: Duration) {
-        self.since_refusal.pressed += passed;
-        let Some(rate) = &mut self.rate else { return };
-        rate.press(passed.as_secs_f64());
-        if rate.ceiling().is_some_and(|ceiling| rate.value() > ceiling * RATE_PASSED) {
-            rate.passed();
+        let Some(why) = self.held_by else { return };
+        self.pace.waited(why, passed);
+        if why == Why::Cap {
+            self.cap.press(passed.as_secs_f64());
         }
     }
 
     /// The answer's headers. Before [`Core::begun`] or [`Core::refused`].
     pub fn headroom(&mut self, at: At, flight: &mut Flight, headroom: Headroom) {
-        flight.quota_used_up = headroom.remaining == Some(0);
         self.quota.heard(at, flight.number, self.sent, headroom);
+        flight.said = match headroom.remaining {
+            Some(0) => Said::UsedUp,
+            Some(_) if self.quota.is_spread() => Said::Left,
+            _ => Said::Nothing,
+        };
     }
 
     /// The provider accepted it. Again: nothing.
@@ -258,7 +242,7 @@ impl Core {
         }
         self.press(at);
         self.begun += 1;
-        self.since_refusal.accepted += 1;
+        self.pace.accepted();
         self.fine_beside.saw(at, self.begun);
         self.fine_in_second.saw(at, flight.in_second);
         // What was sent before the last refusal says nothing about how it is after it.
@@ -278,8 +262,8 @@ impl Core {
         if self.in_flight >= self.cap() {
             self.cap.search(1.0);
         }
-        if let (Some(Why::Pace), Some(rate)) = (self.held_by, &mut self.rate) {
-            rate.search(RATE_SEARCH);
+        if self.held_by == Some(Why::Pace) {
+            self.pace.search();
         }
     }
 
@@ -324,75 +308,57 @@ impl Core {
     /// The provider refused it: too many requests, or it is overloaded.
     pub fn refused(&mut self, at: At, flight: Flight, retry_after: Option<Duration>) {
         self.press(at);
-        let blamed = Blamed {
-            // The provider decided between the sending and the answer. The larger number is the one it refused at.
-            beside: flight.beside.max(self.begun - u32::from(flight.begun)),
-            in_second: flight.in_second,
-            held_by: flight.held_by,
-            quota_used_up: flight.quota_used_up,
-        };
+        let refusal = self.refusal(at, &flight);
         // One overshoot sends several requests before its first refusal is heard: they are one event.
         let same_event = flight.judged < self.judged;
         self.release(at, flight);
         if !same_event {
             self.judged += 1;
             self.in_a_row += 1;
-            self.blame(at, blamed);
-            self.since_refusal = Since { at, ..Since::default() };
+            self.cut(refusal);
         }
         self.pause_for(at, retry_after, same_event);
     }
 
-    fn blame(&mut self, at: At, refusal: Blamed) {
-        let crowded = refusal.beside >= self.fine_beside.largest(at) && !refusal.quota_used_up;
-        // Refused again at exactly the same number of places: chance does not do that.
-        let same_place = self.cap.ceiling() == Some(f64::from(refusal.beside) + 1.0);
-        // While the pace is in the way the rate is what is being tried, whatever was fine in some second before.
-        let pressed = refusal.held_by == Some(Why::Pace) && !same_place || refusal.quota_used_up;
-        let fast = pressed || refusal.in_second > self.fine_in_second.largest(at);
-        match (crowded, fast) {
-            (true, false) => self.cut_cap(refusal.beside),
-            (false, true) => self.cut_rate(at, refusal),
-            (true, true) => {
-                self.cut_cap(refusal.beside);
-                self.cut_rate(at, refusal);
-            }
-            // Neither is news. Places are counted exactly, seconds are not: a window begins and ends where it likes.
-            // So it is the rate, if this second came near it; if not, the provider allows fewer places than before.
-            (false, false) if self.near_rate(refusal.in_second) => self.cut_rate(at, refusal),
-            (false, false) => self.cut_cap(refusal.beside),
+    fn refusal(&mut self, at: At, flight: &Flight) -> Refusal {
+        // The provider decided between the sending and the answer. The larger number is the one it refused at.
+        let beside = flight.beside.max(self.begun - u32::from(flight.begun));
+        Refusal {
+            beside,
+            fine_beside: self.fine_beside.largest(at),
+            same_place: self.cap.place() == Some(f64::from(beside) + 1.0),
+            in_second: flight.in_second,
+            fine_in_second: self.fine_in_second.largest(at),
+            rate: self.pace.rate(),
+            held_by: flight.held_by,
+            said: flight.said,
         }
     }
 
-    fn near_rate(&self, in_second: u32) -> bool {
-        self.rate().is_some_and(|rate| f64::from(in_second) >= rate * RATE_NEAR)
+    fn cut(&mut self, refusal: Refusal) {
+        // Nothing was accepted since the last refusal: the pause was too short, and no limit has a new value.
+        let again = self.in_a_row > 1;
+        let blame = super::blame::blame(&refusal);
+        if matches!(blame, Blame::Cap | Blame::Either) {
+            self.cut_cap(refusal.beside, blame);
+        }
+        match blame {
+            Blame::Rate | Blame::Either if !again => {
+                self.fine_in_second.refute(refusal.in_second.saturating_sub(1));
+                self.pace.refused(blame == Blame::Rate && refusal.held_by == Some(Why::Pace));
+            }
+            _ => self.pace.innocent(),
+        }
     }
 
     /// The provider has `beside` in flight, and one more was too many.
-    fn cut_cap(&mut self, beside: u32) {
+    fn cut_cap(&mut self, beside: u32, blame: Blame) {
         self.fine_beside.refute(beside);
         let beside = f64::from(beside.max(1)).min(self.cap.value());
-        self.cap.cut(beside + 1.0, beside);
-    }
-
-    fn cut_rate(&mut self, at: At, refusal: Blamed) {
-        self.fine_in_second.refute(refusal.in_second.saturating_sub(1));
-        // A limit that was not in the way says nothing of the rate at which it was refused.
-        let in_second = f64::from(refusal.in_second.max(1));
-        let in_the_way = refusal.held_by == Some(Why::Pace) || refusal.quota_used_up;
-        let now = self.rate().map_or(in_second, |rate| if in_the_way { rate } else { rate.min(in_second) });
-        let rate = self.rate.get_or_insert_with(|| Limit::searching(now, (RATE_MIN, RATE_MAX), RATE_PERIOD_MAX));
-        if self.in_a_row > 1 {
-            rate.shrink(RATE_CUT_AGAIN);
-            return;
+        match blame {
+            Blame::Either => self.cap.suspect(beside + 1.0, beside, PERIOD_SUSPECT),
+            _ => self.cap.cut(beside + 1.0, beside),
         }
-        let part = if rate.ceiling().is_some() { RATE_CUT } else { RATE_CUT_SEARCHING };
-        // While the rate was in the way all the time, what was accepted is what the provider allows.
-        let since = at.saturating_sub(self.since_refusal.at).max(Duration::from_secs(1));
-        let pressed = self.since_refusal.pressed.as_secs_f64() > 0.9 * since.as_secs_f64();
-        let accepted = f64::from(self.since_refusal.accepted) / since.as_secs_f64();
-        let floor = if pressed { accepted.clamp(now * RATE_CUT_MOST, now * part) } else { now * part };
-        rate.cut(now, floor);
     }
 
     fn pause_for(&mut self, at: At, retry_after: Option<Duration>, same_event: bool) {
@@ -408,20 +374,11 @@ impl Core {
     /// The account was closed and is open again: what is known of the rate holds, the cap starts small.
     pub fn restart(&mut self, at: At) {
         self.press(at);
-        self.cap = Limit::searching(CAP_RESTART, (1.0, CAP_MAX), CAP_PERIOD_MAX);
+        self.cap = Limit::searching(CAP_RESTART, CAP_BOUNDS);
         self.fine_beside = Recent::default();
     }
 
     fn fraction(&mut self) -> f64 {
         (self.chance.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
-}
-
-/// What is known of a request that was refused.
-#[derive(Clone, Copy, Debug)]
-struct Blamed {
-    beside: u32,
-    in_second: u32,
-    held_by: Option<Why>,
-    quota_used_up: bool,
 }

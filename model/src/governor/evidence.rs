@@ -1,7 +1,10 @@
-//! What was recently seen: the largest value that was fine, and how many requests were sent in the last second.
+//! What was recently seen: the largest value that was fine, how many requests were sent in the last second, and how many
+//! were accepted between two refusals.
+
+use std::time::Duration;
 
 use super::core::At;
-use super::numbers::MEMORY;
+use super::numbers::{MEMORY, METER_MIN};
 
 /// The largest of the values of the last one to two [`MEMORY`] spans.
 #[derive(Clone, Debug, Default)]
@@ -64,5 +67,49 @@ impl LastSecond {
         let count = &mut self.slices[(self.slice % SLICES as u128) as usize];
         *count = count.saturating_add(1);
         self.slices.iter().fold(0, |sum, &slice| sum.saturating_add(slice))
+    }
+}
+
+/// Measures what is accepted from one refusal to the next.
+///
+/// A provider that has just refused has nothing left, whatever it counts with. So what it accepted between two refusals
+/// is what it allows in that time, pauses included: the pause is when it saves up. Only time in which somebody waited
+/// counts.
+#[derive(Clone, Debug, Default)]
+pub struct Meter {
+    now: Span,
+    before: Span,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    accepted: u32,
+    busy: Duration,
+}
+
+impl Meter {
+    /// One was accepted.
+    pub fn accepted(&mut self) {
+        self.now.accepted = self.now.accepted.saturating_add(1);
+    }
+
+    /// Somebody waited for so long.
+    pub fn busy(&mut self, passed: Duration) {
+        self.now.busy += passed;
+    }
+
+    /// A refusal ends the span: the rate at which requests were accepted in it. A span that is too short says little,
+    /// and is taken together with the one before.
+    pub fn end(&mut self) -> f64 {
+        let (now, before) = (self.now, self.before);
+        let span = if now.busy >= METER_MIN { now } else { now.with(before) };
+        *self = Self { now: Span::default(), before: span };
+        f64::from(span.accepted.max(1)) / span.busy.as_secs_f64().max(1.0)
+    }
+}
+
+impl Span {
+    fn with(self, other: Span) -> Span {
+        Span { accepted: self.accepted.saturating_add(other.accepted), busy: self.busy + other.busy }
     }
 }

@@ -10,6 +10,7 @@
 //! limit is found that nobody tells, [`numbers`] every constant with its reason. `governor` and `pass` make futures of it.
 
 mod account;
+pub mod blame;
 pub mod core;
 mod evidence;
 mod gate;
@@ -18,6 +19,7 @@ mod governor;
 mod limit;
 pub mod line;
 pub mod numbers;
+mod pace;
 mod pass;
 mod quota;
 

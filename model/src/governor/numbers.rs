@@ -24,24 +24,28 @@ pub const PASSED_OVER_MAX: u32 = 8;
 /// than a provider's change of mind should be felt.
 pub const MEMORY: Duration = Duration::from_secs(30);
 
-/// The rate after a refusal, as a part of the rate at which it was refused: a shallow cut, because a place that was
-/// found is found again. Three in a hundred costs under one in a hundred on average.
+/// The rate after a refusal, at most, as a part of the rate at which it was refused: a shallow cut, because a place that
+/// was found is found again. Three in a hundred costs under one in a hundred on average.
 pub const RATE_CUT: f64 = 0.97;
-/// The rate after a refusal while it was still searching: it has overshot by an unknown part.
-pub const RATE_CUT_SEARCHING: f64 = 0.8;
-/// The rate after a refusal that follows a refusal with no success in between.
-pub const RATE_CUT_AGAIN: f64 = 0.9;
 /// The least that one refusal leaves of the rate, however little was accepted before it.
 pub const RATE_CUT_MOST: f64 = 0.5;
-/// A second that used this part of the rate came near it: a provider's windows do not begin when ours do.
-pub const RATE_NEAR: f64 = 0.8;
+/// The next place to look for the limit is at most this part above what was accepted: a bucket that was full hides for a
+/// while that the rate is far too high.
+pub const RATE_ABOVE: f64 = 1.1;
 /// The ceiling is gone when this part of it is held without a refusal.
 pub const RATE_PASSED: f64 = 1.05;
-/// Requests per second added for each accepted one while the rate searches: doubles in seven seconds.
+/// Requests per second added for each accepted one while the rate is searched from a first guess: doubles in one and a
+/// half seconds.
+pub const RATE_SEARCH_FIRST: f64 = 0.5;
+/// The same when a limit that was found has gone: doubles in seven seconds.
 pub const RATE_SEARCH: f64 = 0.1;
+/// What was accepted between two refusals is measured over this time at least. A shorter one may hold half a window.
+pub const METER_MIN: Duration = Duration::from_secs(2);
 
 /// Seconds of being pressed from a refusal to the next try of the same value, the first time. Then it doubles.
 pub const PERIOD_START: f64 = 10.0;
+/// The same when something else may have been refused.
+pub const PERIOD_SUSPECT: f64 = 2.0;
 /// The same at most for the rate: a refusal or two a minute are well under one in a hundred.
 pub const RATE_PERIOD_MAX: f64 = 60.0;
 /// The same at most for concurrency. Streams are long, so requests are few, and a refusal weighs more.

@@ -58,6 +58,21 @@ impl Quota {
         self.rate.map(|(rate, _)| rate)
     }
 
+    /// True if it is a limit that is spread evenly: over a minute at most.
+    pub fn is_spread(&self) -> bool {
+        self.rate.is_some()
+    }
+
+    /// From one request to the next, where the headers tell enough: what is left lasts until the reset. A bucket settles
+    /// half full that way, and a window ends when it is used up.
+    pub fn gap(&self, at: At) -> Option<Duration> {
+        let (rate, _) = self.rate?;
+        match self.left {
+            Some((left, reset)) if left > 0 && at < reset => Some((reset - at) / u32::try_from(left).unwrap_or(u32::MAX)),
+            _ => Some(Duration::from_secs_f64(1.0 / rate)),
+        }
+    }
+
     /// When there is something left again, if there is nothing now.
     pub fn used_up(&self, at: At) -> Option<At> {
         self.left.and_then(|(left, reset)| (left == 0 && at < reset).then_some(reset))

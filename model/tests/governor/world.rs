@@ -348,8 +348,8 @@ impl Simulation {
     }
 }
 
-/// What the server accepts, after the warm-up and until a moment, from a client that sits beside it and always has
-/// something to send.
+/// What the server accepts, after the warm-up and until a moment, from a client that knows its limits and always has
+/// something to send. A stream of it is used again after the mean time that the news of its end and the next request take.
 fn greedy(case: Case, until: u64) -> u64 {
     let mut server = Server::new(case.rate, case.streams);
     let mut chance = Ids::seeded(case.seed + 2000);
@@ -358,7 +358,7 @@ fn greedy(case: Case, until: u64) -> u64 {
         case.changes(now, &mut server);
         loop {
             let mut next = chance.clone();
-            if server.ask(now, within(&mut next, case.durations)).is_err() {
+            if server.ask(now, within(&mut next, case.durations) + ONE_WAY).is_err() {
                 break;
             }
             chance = next;
