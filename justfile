@@ -28,6 +28,10 @@ sim SEEDS="20000":
 sdk-ts:
     cargo build && cd tests/sdk/typescript && npm install && npm test
 
+# Share homes with the real Codex: `just codex --codex PATH --sapwood PATH`, on loopback only.
+codex *ARGS:
+    python3 tests/codex/run.py {{ARGS}}
+
 # What it costs, beside the numbers we are after and the limits of the machine.
 bench *ARGS:
     cargo bench -p sapwood-actors --bench core -- {{ARGS}}

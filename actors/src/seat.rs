@@ -166,6 +166,8 @@ pub struct SeatView {
     pub queued: Option<Queued>,
     /// A pending input wants a turn.
     pub wakes: bool,
+    /// It was taken out of service: whatever comes, nothing follows.
+    pub(crate) out_of_service: bool,
     /// Nothing is open and nothing is to be done.
     pub(crate) quiet: bool,
     /// Inputs that want a turn and were not applied yet.
@@ -254,7 +256,7 @@ impl SeatView {
     /// What a rollout says.
     pub fn of(agent: &Agent) -> Self {
         let last = agent.last_turn.as_ref();
-        Self {
+        let mut view = Self {
             status: AgentStatus::of(agent),
             turn: agent.turn.as_ref().map(|turn| turn.id.clone()),
             parked: agent.parked(),
@@ -268,15 +270,37 @@ impl SeatView {
             paused: agent.turn.as_ref().and_then(|turn| turn.paused.clone()),
             queued: None,
             wakes: agent.inbox.wakes(),
+            out_of_service: false,
             quiet: true,
             unseen: BTreeSet::new(),
             awaits_mail: false,
             counted: Counted::AtRest,
+        };
+        if agent.quarantined.is_some() {
+            view.ends_service();
         }
+        view
+    }
+
+    /// What was open stays so in the rollout, and nobody works on it.
+    pub(crate) fn ends_service(&mut self) {
+        (self.turn, self.paused, self.waits_until, self.queued, self.cut_short) = (None, None, None, None, None);
+        (self.parked, self.wakes, self.awaits_mail) = (false, false, false);
+        (self.out_of_service, self.quiet) = (true, true);
+        self.unseen.clear();
+    }
+
+    /// The pause of the open turn is over, and no line says so yet.
+    pub(crate) fn pause_ended(&mut self, agent: &Agent) {
+        self.paused = None;
+        self.parked = agent.turn.as_ref().is_some_and(Turn::awaits_mail);
     }
 
     /// How the tree is to count it.
     pub(crate) fn counts(&self) -> Counted {
+        if self.out_of_service {
+            return Counted::AtRest;
+        }
         match (&self.paused, !self.quiet || !self.unseen.is_empty()) {
             (_, true) if self.awaits_mail && self.unseen.is_empty() => Counted::Waiting,
             (_, true) => Counted::Active,

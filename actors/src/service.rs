@@ -233,10 +233,11 @@ impl Slots for NoSlots {
 pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
     let mut warnings = Vec::new();
     let root = ThreadId::from(tree.session);
-    let mut found = vec![root];
+    // Each with the one that names it.
+    let mut found = vec![(root, None)];
     let mut seen = BTreeSet::from([root]);
     let (mut seats, mut out_of_service) = (Vec::new(), Vec::new());
-    while let Some(thread) = found.pop() {
+    while let Some((thread, spawner)) = found.pop() {
         let mut agent = match fold::read(&*tree.journal, thread) {
             Ok(agent) => agent,
             // A child whose rollout never came to exist was never made, and its name is free.
@@ -251,6 +252,11 @@ pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
             let (path, session) = (agent.identity().path.clone(), agent.identity().session);
             return Err(ServiceError::NotARoot { thread, path, session });
         }
+        if thread != root && agent.identity().parent != spawner {
+            // A fork by copies names the children of its source, too. Its own one may name it yet.
+            seen.remove(&thread);
+            continue;
+        }
         let adopted_into = match neighbour::adopt(tree, &mut agent) {
             Ok(log) => log,
             Err(error) if thread == root => return Err(error.into()),
@@ -262,7 +268,7 @@ pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
         let identity = agent.identity();
         let closed = agent.adopted.as_ref().map(|adopted| &*adopted.closed).unwrap_or_default();
         let children = agent.spawned.keys().chain(&agent.named).filter(|child| !closed.contains(child));
-        found.extend(children.copied().filter(|child| seen.insert(*child)));
+        found.extend(children.filter(|child| seen.insert(**child)).map(|child| (*child, Some(thread))));
         let seat = match tree.seat_of(&agent, HistoryInitialization::ColdResume) {
             Ok(seat) => seat,
             Err(why) if thread != root => {

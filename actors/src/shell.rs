@@ -245,7 +245,10 @@ impl<W: Workers, S: Slots> Shell<W, S> {
     fn show(&self) {
         let agent = self.machine.agent();
         let mut view = self.seat.view.lock();
-        let fresh = SeatView::of(agent);
+        let mut fresh = SeatView::of(agent);
+        if self.machine.rests().is_none() {
+            fresh.pause_ended(agent);
+        }
         let (unseen, counted) = (std::mem::take(&mut view.unseen), view.counted);
         let queued = view.queued.take().filter(|_| self.machine.volatile().sampling.is_some());
         let (quiet, awaits_mail) = (self.quiet(), self.machine.only_awaits_mail());

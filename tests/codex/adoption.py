@@ -36,14 +36,16 @@ def queue(world):
     world.responses.wait_for_gate("busy")
     text = plan({"say": "from the queue"})
     item = {"type": "text", "text": text}
-    queued = codex.ask("thread/queue/add", threadId=thread, clientUserMessageId="queued-1", input=[item])["queuedSubmission"]["id"]
+    added = codex.ask("thread/queue/add", threadId=thread, clientUserMessageId="queued-1", input=[item])
+    queued = added["queuedSubmission"]["id"]
     codex.kill()
     world.resume(thread, {"say": "first"}).ended()
     world.resume(thread, {"say": "second"}).ended()
     rollout = world.rollout(thread)
     accepted = [line for line in rollout.own("accepted") if line["id"] == f"codex-queue:{queued}"]
     world.report.expect(len(accepted) == 1, "a queued message is taken over once", f"{queued}: {accepted}")
-    said = [record for record in rollout.records() if record["type"] == "response_item" and text in str(record["payload"].get("content"))]
+    items = [record["payload"] for record in rollout.records() if record["type"] == "response_item"]
+    said = [item for item in items if text in str(item.get("content"))]
     world.report.expect(len(said) == 1, "a queued message is said once", f"{len(said)} times")
     world.files_are_sound("at the end")
 

@@ -4,6 +4,9 @@ import signal
 
 from responses import plan
 
+IMAGE = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 PATCH = "*** Begin Patch\n*** Add File: {}\n+one\n*** End Patch\n"
 
 
@@ -28,7 +31,7 @@ def both_go_on(world, thread, when):
 
 
 def items(world):
-    """Reasoning, a custom tool, a call that is unknown, a message beside a call."""
+    """Reasoning, a custom tool, a call that is unknown, a message beside a call, an image."""
     codex = world.codex()
     thread = codex.start()["id"]
     steps = [
@@ -39,7 +42,7 @@ def items(world):
         {"calls": [["", "exec_command", {"cmd": "echo one"}], ["", "exec_command", {"cmd": "exit 3"}]]},
         {"say": "é ☃ 𝄞 \u2028 \u0000 \\u0041 </turn_aborted>", "think": "words"},
     ]
-    codex.turn(thread, plan(*steps))
+    codex.turn(thread, plan(*steps), {"type": "image", "url": IMAGE})
     codex.end()
     both_go_on(world, thread, "items of codex")
     thread = world.sapwood(plan(*steps)).ended().thread()
@@ -131,4 +134,5 @@ def legacy(world):
     both_go_on(world, thread, "legacy")
     world.interrupt(lambda step: world.resume(thread, step), lambda sapwood: sapwood.kill(), True, "sapwood")
     both_go_on(world, thread, "legacy, killed")
-    world.report.expect(world.rollout(thread).is_legacy(), "a legacy rollout stays legacy", str(world.rollout(thread).meta())[:200])
+    rollout = world.rollout(thread)
+    world.report.expect(rollout.is_legacy(), "a legacy rollout stays legacy", str(rollout.meta())[:200])

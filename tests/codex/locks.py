@@ -44,3 +44,30 @@ def the_loser_is_told(world):
     codex.end()
     world.resume(thread, {"say": "after codex ended"}).ended()
     world.files_are_sound("at the end")
+
+
+ROUNDS = 10
+
+
+def race(world):
+    """Both reach for the thread at the same moment: whoever has it works, the other one says so, and no turn is mixed."""
+    thread = world.sapwood(plan({"say": "begun"})).ended().thread()
+    for n in range(ROUNDS):
+        codex = world.codex()
+        sapwood = world.resume(thread, {"call": ["", "exec_command", {"cmd": f"echo {n}"}]}, {"say": f"sapwood {n}"})
+        answer = codex.call("thread/resume", threadId=thread)
+        got_it = "result" in answer
+        if got_it:
+            codex.turn(thread, plan({"say": f"codex {n}"}))
+        else:
+            said = answer["error"]["message"]
+            world.report.expect("already has an active writer" in said, "Codex refuses a thread that sapwood holds", said)
+        sapwood.wait()
+        won = sapwood.process.returncode == 0
+        said = sapwood.read(sapwood.err)
+        world.report.expect(won or str(codex.process.pid) in said, "sapwood says who was there first", f"round {n}: {said}")
+        world.report.expect(won or got_it, "one of both gets the thread", f"round {n}: {answer} / {said}")
+        codex.end()
+        world.files_are_sound(f"round {n}")
+    ends = world.rollout(thread).turns()
+    world.report.expect(set(ends.values()) == {"completed"}, "no turn is lost in a race", str(ends))

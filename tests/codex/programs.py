@@ -3,10 +3,13 @@
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import threading
 import time
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 CONFIG = """model = "gpt-5.5"
 model_provider = "fake"
@@ -48,7 +51,7 @@ class Home:
         path = str(path or self.path)
         keep = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         own = {"HOME": str(self.user), "CODEX_HOME": path, "SAPWOOD_HOME": path, "TZ": "UTC"}
-        return keep | own | {"SAPWOOD_SYSTEM_CONFIG": "", "RUST_LOG": "warn"}
+        return keep | own | {"SAPWOOD_SYSTEM_CONFIG": "", "RUST_LOG": "warn,codex_rollout=trace"}
 
     def spawn(self, command, path=None, **pipes):
         """Starts a program of ours; whatever happens, `close` ends it."""
@@ -132,14 +135,14 @@ class Codex:
     def resume(self, thread):
         return self.ask("thread/resume", threadId=thread)["thread"]
 
-    def say(self, thread, text):
+    def say(self, thread, text, *more):
         """Begins a turn."""
         self.notifications = [m for m in self.notifications if m["method"] != "turn/completed"]
-        return self.ask("turn/start", threadId=thread, input=[{"type": "text", "text": text}])["turn"]["id"]
+        return self.ask("turn/start", threadId=thread, input=[*more, {"type": "text", "text": text}])["turn"]["id"]
 
-    def turn(self, thread, text):
+    def turn(self, thread, text, *more):
         """A whole turn."""
-        turn = self.say(thread, text)
+        turn = self.say(thread, text, *more)
         ended = self.wait_for("turn/completed", threadId=thread)["turn"]
         if ended["status"] != "completed":
             raise AssertionError(f"codex's turn {turn} ended as {ended['status']}: {ended.get('error')}")
@@ -152,11 +155,14 @@ class Codex:
         self.process.stdin.close()
         self.process.wait(timeout=30)
 
+    def said(self):
+        """All that it wrote on stderr, without colours."""
+        with open(self.log.name, "rb") as log:
+            return ANSI.sub("", log.read().decode(errors="replace"))
+
     def complaints(self):
         """What it warned of on stderr."""
-        with open(self.log.name, "rb") as log:
-            lines = log.read().decode(errors="replace").splitlines()
-        return [line for line in lines if "WARN" in line or "ERROR" in line]
+        return [line for line in self.said().splitlines() if " WARN " in line or " ERROR " in line]
 
 
 class Sapwood:

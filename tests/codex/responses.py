@@ -187,9 +187,6 @@ class Handler(BaseHTTPRequestHandler):
             summary = [{"type": "summary_text", "text": step["think"]}]
             output.append({"type": "reasoning", "id": f"rs_{request.n}", "summary": summary, "encrypted_content": "b3BhcXVl"})
         if "say" in step:
-            item = message(request.n, "", "in_progress")
-            self.event("response.output_item.added", output_index=0, item=item)
-            self.event("response.output_text.delta", output_index=0, content_index=0, item_id=item["id"], delta=step["say"])
             output.append(message(request.n, step["say"], "completed"))
         for index, (namespace, name, args) in enumerate(step.get("calls") or ([step["call"]] if "call" in step else [])):
             call = {"type": "function_call", "id": f"fc_{request.n}_{index}", "call_id": f"call_{request.n}_{index}"}
@@ -201,6 +198,11 @@ class Handler(BaseHTTPRequestHandler):
             call = {"type": "custom_tool_call", "id": f"ctc_{request.n}", "call_id": f"call_{request.n}", "status": "completed"}
             output.append(call | {"name": name, "input": text})
         for index, item in enumerate(output):
+            begun = item | {"content": []} if item["type"] == "message" else item
+            self.event("response.output_item.added", output_index=index, item=begun)
+            for part in item.get("content", ()):
+                at = {"output_index": index, "content_index": 0, "item_id": item["id"]}
+                self.event("response.output_text.delta", **at, delta=part["text"])
             self.event("response.output_item.done", output_index=index, item=item)
         usage = {"input_tokens": 10, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 5}
         usage |= {"output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 15}

@@ -2,6 +2,7 @@
 
 import argparse
 import pathlib
+import shutil
 import sys
 import tempfile
 import time
@@ -29,6 +30,7 @@ CHECKS = {
     "tree-of-sapwood": (True, trees.of_sapwood),
     "tree-of-codex": (True, trees.of_codex),
     "locks": (True, locks.the_loser_is_told),
+    "lock-race": (True, locks.race),
     "adoption-goal": (True, adoption.goal),
     "adoption-queue": (True, adoption.queue),
     "adoption-closed": (False, adoption.closed),
@@ -80,6 +82,8 @@ def check(name, args):
             body(world)
     except Exception:
         report.failed.append(("the check runs to its end", traceback.format_exc()))
+    if not report.held:
+        report.failed.append(("the check expects something", "nothing was expected"))
     print(f"{'FAILED' if report.failed else 'ok':6} {name} ({time.monotonic() - start:.0f} s)", flush=True)
     for rule, count in report.held.items():
         print(f"       {count:4} x {rule}")
@@ -89,14 +93,8 @@ def check(name, args):
     if args.keep:
         print(f"       kept: {folder}")
     else:
-        remove(folder)
+        shutil.rmtree(folder, ignore_errors=True)
     return not report.failed
-
-
-def remove(folder):
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def main():

@@ -8,12 +8,21 @@ import shutil
 
 from programs import Codex, Home, Sapwood, end_command
 from responses import Responses, plan, text_of
-from rollouts import Rollout, difference, prompt, rollouts
+from rollouts import difference, prompt, rollouts
 
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
 SKIPPED = re.compile(r"skipping (unknown|malformed) rollout line .*rollout_path=(\S+) .*line_start_byte_offset=(\d+)")
 # What Codex says in any such home, with or without us.
-USUAL = ("could not create PATH aliases", "find bubblewrap")
+USUAL = (
+    "could not create PATH aliases",
+    "find bubblewrap",
+    # A rollout that it has not indexed yet.
+    "state db discrepancy",
+    # Calls that a check gets wrong on purpose.
+    "codex_core::tools::router",
+    # It ends before it has told everything.
+    "failed to flush rollout after emitting terminal turn event",
+)
+UNPARSED = re.compile(r"failed to parse rollout line: unknown variant `([^`]*)`")
 
 
 class World:
@@ -94,19 +103,28 @@ class World:
         skipped, other = [], []
         for codex in self.codexes:
             for line in codex.complaints():
-                line = ANSI.sub("", line)
                 if match := SKIPPED.search(line):
                     skipped.append((match[2], int(match[3])))
                 elif not any(usual in line for usual in USUAL):
                     other.append(line[:300])
         for thread in threads:
             rollout = self.rollout(thread)
+            if rollout.is_legacy():
+                self.codex_skipped_ours_of_legacy(rollout, when)
+                continue
             mine = [at for path, at in skipped if path == str(rollout.path)]
             torn = set(rollout.torn())
             says = f"{when}, {thread}: skipped {sorted(mine)}, ours {sorted(rollout.ours())}, torn {sorted(torn)}"
             same = sorted(set(mine) - torn) == sorted(rollout.ours()) and len(mine) == len(set(mine))
             self.report.expect(same, "Codex skips exactly our lines", says)
         self.report.expect(not other, "Codex complains of nothing else", f"{when}: {other[:3]}")
+
+    def codex_skipped_ours_of_legacy(self, rollout, when):
+        """It reads such a file whole each time, and names only kinds."""
+        ours = [record["type"] for record in rollout.records() if record["type"].startswith("sapwood.")]
+        skipped = UNPARSED.findall(self.codexes[-1].said())
+        same = bool(skipped) and skipped == ours * (len(skipped) // len(ours))
+        self.report.expect(same, "Codex skips exactly our lines", f"{when}: skipped {skipped}, ours {ours}")
 
     def goes_on(self, before, after, when):
         """A request goes on where the last one of the other program was."""
@@ -137,21 +155,25 @@ class World:
     def rebuilt(self, thread, by_us, by_codex, known, when):
         """Both made the same history of one file; what each adds for the new turn is its own."""
 
-        started = {line["call"] for line in self.rollout(thread).own("tool_started")}
+        rollout = self.rollout(thread)
+        started = {line["call"] for line in rollout.own("tool_started") + rollout.own("waiting")}
+
+        def is_known(item):
+            return item.get("id", "").encode() in known
+
+        # Of a tool that we had started we write that its effect is unknown, and a wait goes on; Codex takes both for
+        # aborted.
+        def is_given_up(item):
+            return item["type"].endswith("_output") and item.get("call_id") in started and not is_known(item)
 
         def history(request):
-            items = [item if item.get("call_id") not in started or answered(item) else unknown(item) for item in prompt(request)]
-            while items and not items[-1].get("is_unknown") and not answered(items[-1]) and items[-1].get("output") != "aborted":
+            items = [item for item in prompt(request) if not is_given_up(item)]
+            while items and not is_known(items[-1]) and items[-1].get("output") != "aborted":
                 items.pop()
             return items
 
-        def answered(item):
-            return item.get("id", "").encode() in known
-
-        # We write that its effect is unknown, Codex assumes that it was aborted.
-        def unknown(item):
-            return {"type": item["type"], "call_id": item["call_id"], "is_unknown": True}
-
+        given_up = [{item["call_id"] for item in prompt(request) if is_given_up(item)} for request in (by_us, by_codex)]
+        self.report.expect(given_up[0] == given_up[1], "both answer a call that was cut off", f"{when}: {given_up}")
         parted = difference(history(by_us), history(by_codex))
         self.report.expect(not parted, "both rebuild the same prompt", f"{when}: sapwood / codex: {parted}")
 

@@ -32,7 +32,7 @@ const ABORTED_BY_USER: &str = "aborted by user";
 
 impl<'a> Step<'a, '_> {
     fn tool(&self, call: &Call) -> Tool {
-        tools::parse(call, &self.agent.identity().path, self.settings)
+        tools::parse(call, &self.agent.identity().path, self.asked().model, self.settings)
     }
 
     /// Takes the calls of the newest answer one step further.
@@ -197,7 +197,7 @@ impl<'a> Step<'a, '_> {
             Answer::Never => return self.lose(turn),
         };
         let kind = match &tool {
-            Tool::Spawn { .. } => Some(("started", Some(&*self.settings.model))),
+            Tool::Spawn { .. } => Some(("started", Some(&**self.asked().model))),
             Tool::Mail { .. } => Some(("interacted", None)),
             Tool::Interrupt { .. } => Some(("interrupted", None)),
             _ => None,

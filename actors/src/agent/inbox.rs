@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sapwood_protocol::ThreadId;
 use sapwood_protocol::ids::InputId;
-use sapwood_protocol::own::{Accepted, Begun, Body, InputLane, Settled, ThreadSettings};
+use sapwood_protocol::own::{Accepted, Begun, Body, InputLane, Settled};
 
 /// How often an input may be begun again after a crash, before it is taken for the cause of it.
 pub const MAX_BEGUN: u8 = 2;
@@ -45,7 +45,7 @@ impl Inbox {
             let mark = self.marks.entry(from.thread).or_insert(from.n);
             *mark = (*mark).max(from.n);
         }
-        self.next_place = self.next_place.max(accepted.place + 1);
+        self.next_place = self.next_place.max(accepted.place.saturating_add(1));
         if self.gone.contains(&accepted.id) || self.pending.contains_key(&accepted.id) {
             return;
         }
@@ -126,17 +126,6 @@ impl Inbox {
     /// True if a user said something that is pending.
     pub fn has_user_text(&self) -> bool {
         self.pending.values().any(|p| matches!(p.accepted.body, Some(Body::User { .. })))
-    }
-
-    /// Settings that wait before everything else, in order.
-    pub fn leading_settings(&self) -> Vec<(&InputId, &ThreadSettings)> {
-        let settings = |pending: &'_ Pending| matches!(pending.accepted.body, Some(Body::Settings { .. }));
-        let leading = self.pending().into_iter().filter(|p| p.accepted.lane == InputLane::User).take_while(|p| settings(p));
-        let parts = leading.filter_map(|pending| match &pending.accepted.body {
-            Some(Body::Settings { settings }) => Some((&pending.accepted.id, settings)),
-            _ => None,
-        });
-        parts.collect()
     }
 
     /// The mail that one request takes: at least one, at most [`MAIL_COUNT`], and no more after [`MAIL_BYTES`].

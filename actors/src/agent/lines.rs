@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use super::effect::{ToolEnd, ToolResult};
 use super::fork::Inherited;
+use super::kept::kept;
 use super::legacy;
-use super::machine::Asked;
+use super::asked::Asked;
 use super::settings::{SandboxMode, Settings};
 use super::state::{Agent, Identity};
 use super::turn::{Call, Turn};
@@ -181,8 +182,10 @@ impl Batch {
             let (Some(item), Ok(raw)) = (ItemView::parse(json), serde_json::from_slice::<&RawValue>(json)) else {
                 continue;
             };
+            let kept = kept(&item.kind, json);
+            let raw = kept.as_deref().unwrap_or(raw);
             let id = item.id.as_ref().map_or("", |id| id.as_str());
-            if let Some(shown) = shown_item(&item, id, json) {
+            if let Some(shown) = shown_item(&item, id, raw.get().as_bytes()) {
                 self.completed(identity.thread, &turn.id, shown, self.now, None);
             }
             self.codex("response_item", raw, None);

@@ -6,24 +6,21 @@
 
 use std::sync::{Arc, OnceLock};
 
-use sapwood_model::{HistoryInitialization, ModelError, Origin, Request, Response};
-use sapwood_protocol::item::{Item, ItemView, MailKind, Role, message_text};
-use sapwood_protocol::line::{Cause, Mark};
-use sapwood_protocol::own::{Begun, Body, How, Outcome, Own, Paused, Settled, ThreadSettings, TurnOrigin};
-use sapwood_protocol::{Line, Millis, RateLimits, Usage};
-use serde_json::json;
+use sapwood_model::HistoryInitialization;
+use sapwood_protocol::item::{Item, Role};
+use sapwood_protocol::line::Cause;
+use sapwood_protocol::own::{Begun, How, Outcome, Own, Paused, Settled};
+use sapwood_protocol::{Line, Usage};
 
-use super::effect::{Ctx, Decision, Effect, Event, Input, Interrupter, Shown, Timer, Want};
-use super::inbox::{MAX_BEGUN, Pending};
-use super::lines::{self, Batch};
+use super::asked::Asked;
+use super::effect::{Ctx, Decision, Effect, Event, Input, Interrupter, Timer, Want};
+use super::inbox::MAX_BEGUN;
+use super::lines::Batch;
 use super::prompt::{self, Frame, Frames};
-use super::settings::{OnUsageLimit, Settings};
-use super::state::{Agent, Asking};
+use super::settings::Settings;
+use super::state::Agent;
 use super::turn::{Phase, Response as Answer, Turn};
-use super::volatile::{Closing, Failures, ReportState, Slot, Volatile};
-
-/// The first pause before another try, and the longest, in milliseconds. Jitter of a fifth is added.
-const RETRY_MS: (u64, u64) = (200, 10_000);
+use super::volatile::{Closing, ReportState, Slot, Volatile};
 
 /// The pause before a report that was refused is sent again, in milliseconds. A report has a permit, so this is
 /// for a requester that is out of service or whose storage fails.
@@ -37,7 +34,7 @@ pub struct Machine {
     settings: Arc<Settings>,
     frames: Arc<Frames>,
     frame: OnceLock<Frame>,
-    history: HistoryInitialization,
+    pub(super) history: HistoryInitialization,
 }
 
 impl Machine {
@@ -61,7 +58,7 @@ impl Machine {
     }
 
     /// The provider, model and effort of the agent's requests: those of the run where it said them, else the agent's own.
-    fn asked(&self) -> Asked<'_> {
+    pub(super) fn asked(&self) -> Asked<'_> {
         let of_turn = self.agent.turn.as_ref().and_then(|turn| turn.asking.as_ref());
         Asked::by(of_turn.unwrap_or(&self.agent.asking), &self.settings)
     }
@@ -92,6 +89,12 @@ impl Machine {
     /// The pause of the open turn.
     pub fn paused(&self) -> Option<&Paused> {
         self.agent.turn.as_ref()?.paused.as_ref()
+    }
+
+    /// The same while it lasts: once somebody has asked, or its time has come, the turn works again, and the line that
+    /// ends the pause comes with the answer.
+    pub fn rests(&self) -> Option<&Paused> {
+        self.paused().filter(|_| !self.volatile.resumed)
     }
 
     /// True if it does nothing but wait for mail.
@@ -138,7 +141,7 @@ impl Machine {
         }
     }
 
-    fn frame(&self) -> &Frame {
+    pub(super) fn frame(&self) -> &Frame {
         self.frame.get_or_init(|| {
             let id = self.agent.identity();
             let base = id.base_instructions.as_deref().unwrap_or(&self.settings.base_instructions);
@@ -147,53 +150,11 @@ impl Machine {
     }
 }
 
-/// Whom an agent asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked<'a> {
-    /// The provider's id.
-    pub provider: &'a Arc<str>,
-    /// The model.
-    pub model: &'a Arc<str>,
-    /// The reasoning effort.
-    pub effort: Option<&'a Arc<str>>,
-}
-
-impl<'a> Asked<'a> {
-    /// What this run said, else what the agent has, else what the run has.
-    fn by(own: &'a Asking, run: &'a Settings) -> Self {
-        let said = Asked { provider: &run.provider, model: &run.model, effort: run.effort.as_ref() };
-        if run.model_is_said {
-            return said;
-        }
-        let provider = own.provider.as_ref().unwrap_or(said.provider);
-        match &own.model {
-            Some(model) => Asked { provider, model, effort: own.effort.as_ref() },
-            None => Asked { provider, ..said },
-        }
-    }
-
-    /// True if the rollout says the same.
-    fn is(&self, own: &Asking) -> bool {
-        own.provider.as_ref() == Some(self.provider)
-            && own.model.as_ref() == Some(self.model)
-            && own.effort.as_ref() == self.effort
-    }
-
-    /// What a child is told, so that it asks the same; nothing where the run says so anyway.
-    pub(super) fn for_a_child(self, run: &Settings) -> Option<Box<ThreadSettings>> {
-        let same = Asked { provider: &run.provider, model: &run.model, effort: run.effort.as_ref() };
-        (self != same).then(|| {
-            let (provider, model) = (Some(Arc::clone(self.provider)), Some(Arc::clone(self.model)));
-            Box::new(ThreadSettings { provider, model, effort: Some(self.effort.cloned()) })
-        })
-    }
-}
-
 /// One decision in the making.
 pub(super) struct Step<'a, 'c> {
     pub(super) agent: &'a Agent,
     pub(super) settings: &'a Settings,
-    machine: &'a Machine,
+    pub(super) machine: &'a Machine,
     pub(super) batch: Batch,
     pub(super) ctx: &'a mut Ctx<'c>,
     pub(super) effects: Vec<Effect>,
@@ -303,7 +264,8 @@ impl<'a> Step<'a, '_> {
         }
         if !self.agent.inbox.wakes() {
             self.give_back();
-            return self.apply_settings();
+            self.apply_settings(u64::MAX);
+            return;
         }
         // Reports go in order: the next turn's waits until this one is accepted.
         if matches!(self.volatile.report, ReportState::Sent(_) | ReportState::Later(_)) {
@@ -312,251 +274,6 @@ impl<'a> Step<'a, '_> {
         if self.slot(Want::NewTurn) {
             self.start_turn();
         }
-    }
-
-    /// Applies settings that nothing was said after.
-    fn apply_settings(&mut self) {
-        let mut asking = self.agent.asking.clone();
-        for (id, settings) in self.agent.inbox.leading_settings() {
-            asking.set(settings);
-            let mark = Mark::consumes(id.clone());
-            let asked = Asked::by(&asking, self.settings);
-            self.batch.settings_applied(self.agent.identity(), asked, self.settings, Some(&mark));
-        }
-    }
-
-    fn start_turn(&mut self) {
-        let identity = self.agent.identity();
-        let pending = self.agent.inbox.pending();
-        let first = pending.iter().find(|pending| pending.accepted.wake).map_or(0, |first| first.accepted.place);
-        let mut asking = self.agent.asking.clone();
-        let mut applied = Mark::default();
-        for before in pending.iter().filter(|pending| pending.accepted.place <= first) {
-            match &before.accepted.body {
-                Some(Body::Settings { settings }) => {
-                    asking.set(settings);
-                    applied.consumes.push(before.accepted.id.clone());
-                }
-                Some(Body::User { settings: Some(settings), .. }) => asking.set(settings),
-                _ => {}
-            }
-        }
-        let cause = cause_of(&pending);
-        let turn = self.ctx.ids.turn(self.ctx.now);
-        let root_turn = cause.map_or_else(|| turn.clone(), |(origin, _)| origin.root_turn.clone());
-        let turn = TurnOrigin { turn, root_turn };
-        let silent = pending.iter().filter(|p| p.accepted.body.is_none()).map(|p| p.accepted.id.clone()).collect();
-        let mark = Mark { consumes: silent, ..Mark::default() };
-        self.batch.task_started(&turn, cause, (!mark.consumes.is_empty()).then_some(&mark), self.settings);
-        if !self.agent.context_written {
-            self.first_context();
-        }
-        let asked = Asked::by(&asking, self.settings);
-        self.batch.turn_context(&turn, identity, asked, self.settings);
-        let is_new = !asked.is(&self.agent.asking) || !self.agent.context_written;
-        let mark = Some(&applied).filter(|mark| !mark.consumes.is_empty());
-        if is_new || mark.is_some() {
-            self.batch.settings_applied(identity, asked, self.settings, mark);
-        }
-        self.notify(Event::TurnStarted { turn: turn.turn.clone() });
-        self.take_inputs(&turn, true, Some((first, asking)));
-    }
-
-    /// What a model is told before the first input of its thread.
-    fn first_context(&mut self) {
-        let identity = self.agent.identity();
-        let now = self.ctx.now;
-        let hint = prompt::multi_agent_hint(&identity.path, self.settings);
-        self.batch.item(&Item::text(self.ctx.ids.item("msg", now), Role::Developer, hint), None);
-        if let Some(text) = &self.settings.agents_md {
-            let text = prompt::agents_md(&identity.cwd, text);
-            self.batch.item(&Item::text(self.ctx.ids.item("msg", now), Role::User, text), None);
-        }
-        let environment = prompt::environment(&identity.cwd, self.settings, &self.settings.date(now));
-        self.batch.item(&Item::text(self.ctx.ids.item("msg", now), Role::User, environment), None);
-    }
-
-    /// Puts pending inputs into history: mail first, then what users said.
-    /// Settings take effect with the next turn; those up to the place that is given have taken effect with this one.
-    fn take_inputs(&mut self, turn: &TurnOrigin, mail: bool, applied: Option<(u64, Asking)>) {
-        let identity = self.agent.identity();
-        let thread = identity.thread;
-        let now = self.ctx.now;
-        let inbox = &self.agent.inbox;
-        let (through, mut asking) = applied.map_or((None, self.agent.asking.clone()), |(place, asking)| (Some(place), asking));
-        for pending in if mail { inbox.mail_for_request() } else { Vec::new() } {
-            self.take_mail(turn, pending);
-        }
-        for pending in inbox.pending() {
-            let is_applied = through.is_some_and(|through| pending.accepted.place <= through);
-            let (text, settings) = match &pending.accepted.body {
-                Some(Body::User { text, settings }) => (Some(text), settings.as_deref()),
-                Some(Body::Settings { settings }) => (None, Some(settings)),
-                _ => continue,
-            };
-            if let Some(settings) = settings.filter(|_| !is_applied) {
-                asking.set(settings);
-                let mark = text.is_none().then(|| Mark::consumes(pending.accepted.id.clone()));
-                let asked = Asked::by(&asking, self.settings);
-                self.batch.settings_applied(identity, asked, self.settings, mark.as_ref());
-            }
-            let Some(text) = text else { continue };
-            let id = self.ctx.ids.item("msg", now);
-            let shown = lines::shown_user(id.as_str(), text);
-            self.batch
-                .item(&Item::text(id, Role::User, text.as_str()), Some(&Mark::consumes(pending.accepted.id.clone())));
-            self.batch.completed(thread, &turn.turn, shown, now, None);
-            let item = Shown::User { text: text.clone() };
-            self.notify(Event::ItemCompleted { turn: turn.turn.clone(), item });
-        }
-    }
-
-    fn take_mail(&mut self, turn: &TurnOrigin, pending: &Pending) {
-        let identity = self.agent.identity();
-        let (Some(from), Some(Body::Mail { kind, text, turn: origin, outcome })) =
-            (&pending.accepted.from, &pending.accepted.body)
-        else {
-            return;
-        };
-        let now = self.ctx.now;
-        if *kind == MailKind::FinalAnswer && *outcome == Some(Outcome::Completed) {
-            let id = format!("subagent-completed-{}", origin.turn);
-            let shown = lines::shown_activity(&id, "completed", from.thread, &from.path, None);
-            self.batch.completed(identity.thread, &turn.turn, shown, now, None);
-        }
-        let trigger = json!({"trigger_turn": kind.wakes()});
-        self.batch.codex("inter_agent_communication_metadata", &trigger, None);
-        let id = self.ctx.ids.item("amsg", now);
-        let item = Item::mail(id, *kind, &from.path, &identity.path, text);
-        self.batch.item(&item, Some(&Mark::consumes(pending.accepted.id.clone())));
-        let item = Shown::Mail { from: from.path.clone(), kind: *kind, text: text.clone() };
-        self.notify(Event::ItemCompleted { turn: turn.turn.clone(), item });
-    }
-
-    /// True if a pause is over: somebody asked, or said something, or its time came. Else it costs nothing.
-    fn goes_on(&mut self, paused: &Paused) -> bool {
-        let until = paused.until.filter(|_| self.settings.on_usage_limit == OnUsageLimit::Wait);
-        self.volatile.resumed |= self.agent.inbox.has_user_text() || until.is_some_and(|until| until <= self.ctx.now);
-        if self.volatile.resumed {
-            return true;
-        }
-        self.give_back();
-        if let Some(at) = until.filter(|_| !self.volatile.pause_timed) {
-            self.volatile.pause_timed = true;
-            self.effects.push(Effect::Timer { timer: Timer::Pause, at });
-        }
-        false
-    }
-
-    /// The account has used up what it may use: the turn stays open, and asks again when the limit has ended.
-    fn pause_turn(&mut self, turn: &Turn, reason: String, until: Option<Millis>) {
-        (self.volatile.resumed, self.volatile.pause_timed) = (false, false);
-        self.volatile.failures = Failures::default();
-        self.give_back();
-        self.batch.own(&Own::Paused(Paused { until, reason: reason.clone() }));
-        let by_itself = until.is_some() && self.settings.on_usage_limit == OnUsageLimit::Wait;
-        self.notify(Event::Paused { turn: turn.id.clone(), message: reason, until, by_itself });
-    }
-
-    /// Asks the model, after it was told what is pending.
-    fn ask(&mut self, turn: &Turn) {
-        if self.volatile.sampling.is_some() || self.volatile.retry_at.is_some() || !self.slot(Want::Resume) {
-            return;
-        }
-        // A request that is tried again, and one after a pause, is the same request.
-        let again = self.volatile.failures.all() > 0 || turn.paused.is_some();
-        if turn.response.is_closed() && !again {
-            self.batch.token_count(self.agent.usage, turn.usage, self.limits(), self.settings);
-        }
-        if self.volatile.failures.all() == 0 && (self.agent.inbox.has_mail() || self.agent.inbox.has_user_text()) {
-            return self.take_inputs(&turn.origin(), true, None);
-        }
-        let identity = self.agent.identity();
-        let effect = self.ctx.ids.bits();
-        let asked = self.machine.asked();
-        self.volatile.sampling = Some(effect);
-        let origin = Origin {
-            session: identity.session,
-            thread: identity.thread,
-            path: identity.path.clone(),
-            parent: identity.parent,
-            thread_source: identity.thread_source.clone(),
-            turn: turn.id.clone(),
-            root_turn: turn.root.clone(),
-            parent_turn: turn.parent.clone(),
-            turn_started: turn.started,
-            history: self.machine.history,
-            window: self.agent.window,
-            provider: Arc::clone(asked.provider),
-            model: Arc::clone(asked.model),
-            effort: asked.effort.cloned(),
-            sandbox: self.settings.sandbox.name(),
-            attempt: self.volatile.failures.all() + 1,
-        };
-        let body = self.machine.frame().body(&self.agent.history);
-        self.effects.push(Effect::Sample { effect, request: Request { origin, body } });
-    }
-
-    fn sampled(&mut self, result: Result<Response, ModelError>) {
-        let Some(turn) = &self.agent.turn else { return };
-        match result {
-            Ok(response) => {
-                self.volatile.failures = Failures::default();
-                self.volatile.resumed = false;
-                if let Some(limits) = &response.limits {
-                    self.volatile.limits = Some(Arc::new((**limits).clone()));
-                }
-                self.batch.response(self.agent.identity(), turn, self.agent, &response);
-                for json in &response.items {
-                    if let Some(item) = shown(json) {
-                        self.notify(Event::ItemCompleted { turn: turn.id.clone(), item });
-                    }
-                }
-                let (mut of_turn, mut of_thread) = (turn.usage, self.agent.usage);
-                of_turn += response.usage;
-                of_thread += response.usage;
-                self.notify(Event::Usage { turn: of_turn, thread: of_thread });
-            }
-            Err(error) if error.is_transient() && self.may_try_again(&error) => {
-                let at = self.ctx.now.plus(self.pause(&error));
-                self.volatile.retry_at = Some(at);
-                self.effects.push(Effect::Timer { timer: Timer::Retry, at });
-                self.notify(Event::Retrying { message: error.to_string(), at });
-            }
-            Err(ModelError::UsageLimited { message, until }) => self.pause_turn(turn, message, until),
-            Err(error) => {
-                let message = error.to_string();
-                self.batch.task_complete(turn, Some(&error));
-                self.end(turn, Outcome::Failed, Some(message));
-            }
-        }
-    }
-
-    /// Counts a failed try. True if another one is allowed.
-    fn may_try_again(&mut self, error: &ModelError) -> bool {
-        let (failures, retries) = (&mut self.volatile.failures, self.settings.retries);
-        let (count, most) = match error {
-            ModelError::Cut { .. } => (&mut failures.stream, retries.stream),
-            _ => (&mut failures.request, retries.request),
-        };
-        *count += 1;
-        *count <= most
-    }
-
-    /// The pause before the next try: doubled each time, with jitter, and never shorter than the provider asks.
-    fn pause(&mut self, error: &ModelError) -> u64 {
-        let doubled = RETRY_MS.0 << (self.volatile.failures.all() - 1).min(16);
-        let pause = doubled.min(RETRY_MS.1);
-        let jitter = self.ctx.ids.bits() % (pause / 5).max(1);
-        let asked = match error {
-            ModelError::Unavailable { retry_after_ms: Some(ms), .. } => *ms,
-            _ => 0,
-        };
-        (pause + jitter).max(asked)
-    }
-
-    fn limits(&self) -> Option<Arc<RateLimits>> {
-        self.volatile.limits.clone()
     }
 
     fn complete(&mut self, turn: &Turn) {
@@ -664,35 +381,5 @@ impl<'a> Step<'a, '_> {
         self.lose_calls(turn);
         self.batch.turn_aborted(turn, Cause::ProcessDeath);
         self.end(turn, Outcome::Lost, None);
-    }
-}
-
-/// For whom a turn is that takes these: for its user, if he says something; else for who gives a task, else for who woke
-/// it first. Reports that waited only come along.
-fn cause_of<'a>(pending: &[&'a Pending]) -> Option<(&'a TurnOrigin, &'a sapwood_protocol::AgentPath)> {
-    if pending.iter().any(|pending| matches!(pending.accepted.body, Some(Body::User { .. }))) {
-        return None;
-    }
-    let is_task = |p: &&&Pending| matches!(p.accepted.body, Some(Body::Mail { kind: MailKind::NewTask, .. }));
-    let task = pending.iter().find(is_task);
-    task.or_else(|| pending.iter().find(|pending| pending.accepted.wake)).and_then(|first| origin_of(first))
-}
-
-/// The turn and the agent that an input comes from.
-fn origin_of(pending: &Pending) -> Option<(&TurnOrigin, &sapwood_protocol::AgentPath)> {
-    match (&pending.accepted.body, &pending.accepted.from) {
-        (Some(Body::Mail { turn, .. }), Some(from)) => Some((turn, &from.path)),
-        _ => None,
-    }
-}
-
-/// An item of the model as it is shown; calls are shown when they begin and end.
-fn shown(json: &[u8]) -> Option<Shown> {
-    let item = ItemView::parse(json)?;
-    let id = item.id.as_ref().map(|id| id.to_string()).unwrap_or_default();
-    match &*item.kind {
-        "message" => Some(Shown::Agent { id, text: message_text(json)? }),
-        "reasoning" => Some(Shown::Reasoning { id, text: lines::reasoning_summary(json).join("\n") }),
-        _ => None,
     }
 }

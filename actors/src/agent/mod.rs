@@ -1,25 +1,32 @@
 //! The agent: a pure machine in a thin shell.
 //!
-//! `state` is what the rollout says, `volatile` what an incarnation has, `machine` the decisions, `lines` what they
-//! write, `effect` what they ask for, `prompt` and `tools` what a model reads and may call, `shell` the driver's side.
+//! `state` is what the rollout says, by the `views` of its lines; `volatile` is what an incarnation has. `machine` has the
+//! decisions: `intake` those about inputs, `sampling` about the model, `calls` about tools. `lines` is what they write,
+//! `effect` what they ask for, `prompt` and `tools` what a model reads and may call.
 //!
-//! Invariant: nothing here but `shell` knows a clock, a file, a task or chance.
+//! Invariant: nothing here knows a clock, a file, a task or chance.
 
+mod asked;
 mod calls;
 pub mod effect;
+pub mod ended;
 pub mod fork;
 pub mod history;
 pub mod inbox;
+mod intake;
+mod kept;
 mod legacy;
 pub mod lines;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
 pub mod prompt;
+mod sampling;
 pub mod settings;
 pub mod state;
 pub mod tools;
 pub mod turn;
+mod views;
 pub mod volatile;
 
 pub use effect::{Ctx, Decision, Effect, Event, Input};

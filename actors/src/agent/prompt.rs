@@ -10,7 +10,7 @@ use sapwood_protocol::{AgentPath, SessionId, ThreadId};
 use serde_json::{Map, Value, json};
 
 use super::history::{History, item_json};
-use super::machine::Asked;
+use super::asked::Asked;
 use super::settings::Settings;
 use super::tools::COLLABORATION;
 

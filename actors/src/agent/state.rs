@@ -2,20 +2,22 @@
 //!
 //! [`Agent::apply`] is the only function that changes it. The same one folds a file and follows live appends.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sapwood_protocol::item::{ItemView, message_text};
 use sapwood_protocol::line::Cause;
-use sapwood_protocol::own::{Adopted, Outcome, Own, Spawn, ThreadSettings, TurnOrigin};
+use sapwood_protocol::own::{Adopted, Outcome, Own, Spawn, ThreadSettings};
 use sapwood_protocol::{AgentPath, CallId, Line, Millis, SessionId, ThreadId, TurnId, Usage, View};
 use serde::Deserialize;
 
-use super::effect::Report;
+use super::ended::EndedTurn;
 use super::history::History;
 use super::inbox::Inbox;
-use super::turn::{Call, CallState, Response, Turn};
+use super::turn::{Call, CallState, Turn};
+use super::views::{
+    AppliedSettings, Compacted, Context, Event, EventError, Meta, UsageRecord, named_children, path_of_v1,
+};
 
 /// The durable state.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,8 +36,8 @@ pub struct Agent {
     pub turn: Option<Turn>,
     /// The last turn that ended.
     pub last_turn: Option<EndedTurn>,
-    /// The newest turn that ended because another program began one, without a line that says so.
-    pub replaced: Option<Box<EndedTurn>>,
+    /// The newest turn of ours that a turn of another program followed: its requester may not have been told of it.
+    pub followed: Option<Box<EndedTurn>>,
     /// Tokens of all turns.
     pub usage: Usage,
     /// Whom the turns that begin now ask, as far as the rollout says.
@@ -124,209 +126,6 @@ pub struct HistoryBase {
     pub end_ordinal_exclusive: u64,
 }
 
-/// A turn that has ended.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EndedTurn {
-    /// Which.
-    pub id: TurnId,
-    /// The root turn above it.
-    pub root: TurnId,
-    /// The ordinal of the line that ended it.
-    pub n: u64,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// What really ended it, where Codex's words do not say.
-    pub cause: Option<Cause>,
-    /// Its last message, or what went wrong.
-    pub message: Option<String>,
-    /// What kind of error ended it, in Codex's words (`codex_error_info`).
-    pub error: Option<Box<str>>,
-    /// It was begun, worked on or closed by us. Another program tells of its own turns in its own way.
-    pub ours: bool,
-    /// When it ended.
-    pub at: Millis,
-}
-
-impl EndedTurn {
-    /// A turn that was open when another program began one, with the line of this number. If it only waited, it was kept on
-    /// purpose, and that program has ended it; else its process had died.
-    fn replaced(turn: Turn, n: u64, at: Millis) -> Self {
-        let (outcome, cause) = match turn.parked() {
-            true => (Outcome::Cancelled, Cause::Interrupted),
-            false => (Outcome::Lost, Cause::ProcessDeath),
-        };
-        let Turn { id, root, ours, .. } = turn;
-        Self { id, root, n, outcome, cause: Some(cause), message: None, error: None, ours, at }
-    }
-
-    /// True if its requester is to be told of it.
-    pub fn is_reported(&self) -> bool {
-        self.cause != Some(Cause::Requester)
-    }
-
-    /// What its requester is to be told; nothing if it was the requester that ended it.
-    pub fn report(&self) -> Option<Report> {
-        if !self.is_reported() {
-            return None;
-        }
-        let message = self.message.as_deref().unwrap_or_default();
-        let text = match self.outcome {
-            Outcome::Completed => message.to_owned(),
-            Outcome::Failed => super::prompt::errored(message),
-            Outcome::Lost => super::prompt::LOST.to_owned(),
-            Outcome::Cancelled => super::prompt::CANCELLED.to_owned(),
-            Outcome::Quarantined => super::prompt::quarantined(message),
-        };
-        let turn = TurnOrigin { turn: self.id.clone(), root_turn: self.root.clone() };
-        Some(Report { n: self.n, outcome: self.outcome, text, turn })
-    }
-}
-
-#[derive(Deserialize)]
-struct Meta<'a> {
-    id: ThreadId,
-    #[serde(default)]
-    session_id: Option<SessionId>,
-    #[serde(default)]
-    parent_thread_id: Option<ThreadId>,
-    #[serde(default)]
-    agent_path: Option<AgentPath>,
-    #[serde(default)]
-    agent_nickname: Option<String>,
-    #[serde(borrow, default)]
-    cwd: Cow<'a, str>,
-    #[serde(default)]
-    model_provider: Option<Arc<str>>,
-    #[serde(default)]
-    thread_source: Option<Arc<str>>,
-    #[serde(default)]
-    base_instructions: Option<BaseInstructions>,
-    #[serde(borrow, default)]
-    history_mode: Option<Cow<'a, str>>,
-    #[serde(default)]
-    history_base: Option<HistoryBase>,
-}
-
-#[derive(Deserialize)]
-struct BaseInstructions {
-    #[serde(default)]
-    text: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(default)]
-    turn_id: Option<TurnId>,
-    #[serde(default)]
-    root_turn_id: Option<TurnId>,
-    #[serde(default)]
-    turn_attribution: Option<Attribution>,
-    #[serde(default)]
-    last_agent_message: Option<String>,
-    #[serde(default)]
-    error: Option<EventError>,
-    #[serde(default)]
-    thread_settings: Option<AppliedSettings>,
-    #[serde(default)]
-    num_turns: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct AppliedSettings {
-    #[serde(default)]
-    model: Option<Arc<str>>,
-    #[serde(default)]
-    model_provider_id: Option<Arc<str>>,
-    #[serde(default)]
-    reasoning_effort: Option<Arc<str>>,
-}
-
-#[derive(Deserialize)]
-struct Attribution {
-    #[serde(default)]
-    parent_turn_id: Option<TurnId>,
-}
-
-#[derive(Deserialize)]
-struct EventError {
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    codex_error_info: Option<serde_json::Value>,
-}
-
-impl EventError {
-    /// The kind of error: a word, or an object whose only key is that word.
-    fn kind(&self) -> Option<Box<str>> {
-        let info = self.codex_error_info.as_ref()?;
-        let word = info.as_str().or_else(|| info.as_object()?.keys().next().map(String::as_str));
-        word.map(Box::from)
-    }
-}
-
-/// What says that a child was made: an item of its spawner, or in legacy rollouts the event itself.
-#[derive(Deserialize)]
-struct Activity<'a> {
-    #[serde(borrow, default)]
-    kind: Cow<'a, str>,
-    #[serde(borrow, default)]
-    tool: Cow<'a, str>,
-    #[serde(default)]
-    agent_thread_id: Option<ThreadId>,
-    #[serde(default)]
-    receiver_thread_ids: Vec<ThreadId>,
-}
-
-/// The children that an event names: those that it says were started.
-fn named_children(payload: &str) -> Vec<ThreadId> {
-    #[derive(Deserialize)]
-    struct Item<'a> {
-        #[serde(borrow)]
-        item: Activity<'a>,
-    }
-    // The type of an item stands at its head; most items are long, and none of these.
-    let head = &payload[..payload.floor_char_boundary(ACTIVITY_HEAD)];
-    let activity = if head.contains("\"sub_agent_activity\"") {
-        serde_json::from_str::<Activity<'_>>(payload).ok()
-    } else if head.contains("\"SubAgentActivity\"") || head.contains("\"CollabAgentToolCall\"") {
-        serde_json::from_str::<Item<'_>>(payload).ok().map(|item| item.item)
-    } else {
-        None
-    };
-    match activity {
-        Some(activity) if activity.kind == "started" => activity.agent_thread_id.into_iter().collect(),
-        Some(activity) if activity.tool == "spawn_agent" => activity.receiver_thread_ids,
-        _ => Vec::new(),
-    }
-}
-
-/// Where the type of an item stands, in bytes: behind the ids of its thread and turn.
-const ACTIVITY_HEAD: usize = 400;
-
-#[derive(Deserialize)]
-struct UsageRecord {
-    #[serde(default)]
-    usage: Usage,
-}
-
-#[derive(Deserialize)]
-struct Context {
-    #[serde(default)]
-    model: Option<Arc<str>>,
-    #[serde(default)]
-    effort: Option<Arc<str>>,
-}
-
-#[derive(Deserialize)]
-struct Compacted<'a> {
-    #[serde(borrow, default)]
-    replacement_history: Option<Vec<&'a serde_json::value::RawValue>>,
-    #[serde(default)]
-    window_number: Option<u64>,
-}
-
 impl Agent {
     /// Folds lines into a state.
     pub fn fold(lines: impl IntoIterator<Item = Line>) -> Self {
@@ -380,7 +179,7 @@ impl Agent {
         };
         let n = self.number(&view);
         if let (Some(next), Some(ordinal)) = (self.next_ordinal, view.ordinal) {
-            self.next_ordinal = Some(next.max(ordinal + 1));
+            self.next_ordinal = Some(next.max(ordinal.saturating_add(1)));
         }
         if !view.kind.starts_with(sapwood_protocol::own::PREFIX) {
             self.codex_lines += 1;
@@ -416,7 +215,7 @@ impl Agent {
         }
         let meta: Meta<'_> = view.payload()?;
         let paginated = meta.history_mode.as_deref() == Some("paginated");
-        self.next_ordinal = paginated.then(|| view.ordinal.map_or(0, |ordinal| ordinal + 1));
+        self.next_ordinal = paginated.then(|| view.ordinal.map_or(0, |ordinal| ordinal.saturating_add(1)));
         self.identity = Some(Identity {
             thread: meta.id,
             session: meta.session_id.unwrap_or(meta.id.into()),
@@ -469,40 +268,41 @@ impl Agent {
 
     fn apply_event(&mut self, view: &View<'_>, n: u64) -> Result<(), sapwood_protocol::line::LineError> {
         // Most events are items as a client sees them, long and of no meaning here: look at the tag first.
-        let tag = view.tag();
-        if matches!(&*tag, "item_completed" | "sub_agent_activity") {
-            let named = named_children(view.payload.get());
-            self.named.extend(named.into_iter().filter(|child| !self.spawned.contains_key(child)));
-            return Ok(());
-        }
-        if !matches!(&*tag, "task_started" | "turn_started" | "task_complete" | "turn_complete" | "turn_aborted" | "thread_settings_applied" | "thread_rolled_back") {
-            return Ok(());
-        }
-        let event: Event<'_> = view.payload()?;
-        let at = view.at().unwrap_or_default();
-        if let Some(turns) = event.num_turns {
-            self.history.roll_back(u32::try_from(turns).unwrap_or(u32::MAX));
-            return Ok(());
-        }
-        if let Some(settings) = event.thread_settings {
-            self.asking.applied(settings);
-            return Ok(());
-        }
-        if let "task_started" | "turn_started" = &*event.kind {
-            let id = event.turn_id.unwrap_or_else(|| TurnId::from(""));
-            let root = event.root_turn_id.unwrap_or_else(|| id.clone());
-            let parent = event.turn_attribution.and_then(|attribution| attribution.parent_turn_id);
-            if let Some(turn) = self.turn.replace(Turn::new(id, root, parent, at)) {
-                self.replaced = Some(Box::new(EndedTurn::replaced(turn, n, at)));
+        match &*view.tag() {
+            "item_completed" | "sub_agent_activity" => {
+                let named = named_children(view.payload.get());
+                self.named.extend(named.into_iter().filter(|child| !self.spawned.contains_key(child)));
             }
-            return Ok(());
+            "thread_rolled_back" => {
+                let event: Event<'_> = view.payload()?;
+                self.history.roll_back(u32::try_from(event.num_turns.unwrap_or(0)).unwrap_or(u32::MAX));
+            }
+            "thread_settings_applied" => {
+                let event: Event<'_> = view.payload()?;
+                event.thread_settings.into_iter().for_each(|settings| self.asking.applied(settings));
+            }
+            "task_started" | "turn_started" => self.begin_turn(view.payload()?, n, view.at().unwrap_or_default()),
+            "task_complete" | "turn_complete" | "turn_aborted" => self.end_turn(view, view.payload()?, n),
+            _ => {}
         }
-        let Some(turn) = self.turn.take() else {
-            return Ok(());
-        };
+        Ok(())
+    }
+
+    fn begin_turn(&mut self, event: Event<'_>, n: u64, at: Millis) {
+        let id = event.turn_id.unwrap_or_else(|| TurnId::from(""));
+        let root = event.root_turn_id.unwrap_or_else(|| id.clone());
+        let parent = event.turn_attribution.and_then(|attribution| attribution.parent_turn_id);
+        if let Some(turn) = self.turn.replace(Turn::new(id, root, parent, at)) {
+            self.keep(EndedTurn::replaced(turn, n, at));
+        }
+    }
+
+    fn end_turn(&mut self, view: &View<'_>, event: Event<'_>, n: u64) {
+        let Some(turn) = self.turn.take() else { return };
+        let at = view.at().unwrap_or_default();
         let (id, root) = (event.turn_id.unwrap_or(turn.id), event.root_turn_id.unwrap_or(turn.root));
         let cause = view.mark().cause;
-        let ours = turn.ours || cause.is_some();
+        let (is_foreign, ours) = (!turn.ours, turn.ours || cause.is_some());
         let error = event.error.as_ref().and_then(EventError::kind);
         let (outcome, message) = match (&*event.kind, event.error) {
             ("turn_aborted", _) if cause == Some(Cause::ProcessDeath) => (Outcome::Lost, None),
@@ -510,8 +310,16 @@ impl Agent {
             (_, Some(error)) => (Outcome::Failed, Some(error.message)),
             (_, None) => (Outcome::Completed, event.last_agent_message),
         };
-        self.last_turn = Some(EndedTurn { id, root, n, outcome, cause, message, error, ours, at });
-        Ok(())
+        let before = self.last_turn.replace(EndedTurn { id, root, n, outcome, cause, message, error, ours, at });
+        // A turn of ours begins only when the one before it is reported.
+        before.filter(|_| is_foreign).into_iter().for_each(|before| self.keep(before));
+    }
+
+    /// Keeps a turn of ours behind which one of another program stands.
+    fn keep(&mut self, ended: EndedTurn) {
+        if ended.ours && self.followed.as_ref().is_none_or(|kept| kept.n < ended.n) {
+            self.followed = Some(Box::new(ended));
+        }
     }
 
     /// The number of a line with a Codex type: what calls and reports of it are numbered by. It grows from line to line.
@@ -539,8 +347,10 @@ impl Agent {
 
     /// The ended turns whose requester is to be told, the older one first.
     pub fn due(&self) -> impl Iterator<Item = &EndedTurn> {
-        let ended = self.replaced.as_deref().into_iter().chain(&self.last_turn);
-        ended.filter(|turn| turn.ours && turn.is_reported() && self.identity.as_ref().is_some_and(|own| own.parent.is_some()))
+        let ended = self.followed.as_deref().into_iter().chain(&self.last_turn);
+        ended.filter(|turn| {
+            turn.ours && turn.is_reported() && self.identity.as_ref().is_some_and(|own| own.parent.is_some())
+        })
     }
 
     fn apply_usage(&mut self, usage: Usage) {
@@ -620,23 +430,5 @@ impl Agent {
     /// True while the open turn only waits: nothing runs, no slot is held, and process death changes nothing.
     pub fn parked(&self) -> bool {
         self.turn.as_ref().is_some_and(Turn::parked)
-    }
-}
-
-/// The path of a child that was made without one, by the first generation of these tools: below the root, by its
-/// nickname.
-fn path_of_v1(parent: Option<ThreadId>, nickname: Option<&str>) -> AgentPath {
-    let root = AgentPath::root();
-    let Some(parent) = parent else { return root };
-    let name: String = nickname.unwrap_or_default().to_ascii_lowercase();
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    let by_parent = || root.join(&format!("child_of_{}", parent.to_string().replace('-', "_")));
-    root.join(&name).or_else(|_| by_parent()).unwrap_or_else(|_| AgentPath::root())
-}
-
-impl Response {
-    /// True if the model's answer is complete and durable.
-    pub fn is_closed(self) -> bool {
-        matches!(self, Response::Closed { .. })
     }
 }

@@ -138,17 +138,17 @@ fn args<'a, T: Deserialize<'a>>(call: &'a Call) -> Result<T, String> {
     serde_json::from_str(&call.input).map_err(|error| format!("failed to parse function arguments: {error}"))
 }
 
-/// Understands a call of the agent at `path`.
-pub fn parse(call: &Call, path: &AgentPath, settings: &Settings) -> Tool {
-    understand(call, path, settings).unwrap_or_else(Tool::Invalid)
+/// Understands a call of the agent at `path`, whose turn asks `model`.
+pub fn parse(call: &Call, path: &AgentPath, model: &str, settings: &Settings) -> Tool {
+    understand(call, path, model, settings).unwrap_or_else(Tool::Invalid)
 }
 
-fn understand(call: &Call, path: &AgentPath, settings: &Settings) -> Result<Tool, String> {
+fn understand(call: &Call, path: &AgentPath, model: &str, settings: &Settings) -> Result<Tool, String> {
     let collaboration = &*call.namespace == COLLABORATION && path.depth() < settings.max_depth;
     match &*call.name {
         _ if call.custom => {}
         "exec_command" if call.namespace.is_empty() => return exec(args(call)?, settings),
-        "spawn_agent" if collaboration => return spawn(args(call)?, path, settings),
+        "spawn_agent" if collaboration => return spawn(args(call)?, path, model),
         "send_message" if collaboration => return mail(MailKind::Message, args(call)?),
         "followup_task" if collaboration => return mail(MailKind::NewTask, args(call)?),
         "wait_agent" if collaboration => {
@@ -177,7 +177,7 @@ fn exec(args: ExecArgs, settings: &Settings) -> Result<Tool, String> {
     Ok(Tool::Exec(ExecCall { cmd: args.cmd, workdir: args.workdir, timeout }))
 }
 
-fn spawn(args: SpawnArgs, path: &AgentPath, settings: &Settings) -> Result<Tool, String> {
+fn spawn(args: SpawnArgs, path: &AgentPath, ours: &str) -> Result<Tool, String> {
     if args.fork_context.is_some() {
         return Err("fork_context is not supported in MultiAgentV2; use fork_turns instead".into());
     }
@@ -185,12 +185,10 @@ fn spawn(args: SpawnArgs, path: &AgentPath, settings: &Settings) -> Result<Tool,
     if args.message.trim().is_empty() {
         return Err("Empty message can't be sent to an agent".into());
     }
-    if let Some(model) = args.model.filter(|model| **model != *settings.model) {
-        let ours = &settings.model;
+    if let Some(model) = args.model.filter(|model| model != ours) {
         return Err(format!("Unknown model `{model}` for spawn_agent. Available models: {ours}"));
     }
     if let Some(effort) = args.reasoning_effort {
-        let ours = &settings.model;
         return Err(format!(
             "Reasoning effort `{effort}` is not supported for model `{ours}`. Supported reasoning efforts: none given; \
              leave reasoning_effort out"
@@ -297,7 +295,7 @@ mod tests {
 
     fn tool(name: &str, input: &str) -> Tool {
         let namespace = if name == "exec_command" { "" } else { COLLABORATION };
-        parse(&call(namespace, name, input), &AgentPath::root(), &Settings::default())
+        parse(&call(namespace, name, input), &AgentPath::root(), "rehearsal", &Settings::default())
     }
 
     fn refused(name: &str, input: &str) -> String {
@@ -387,7 +385,7 @@ mod tests {
         let settings = Settings { max_depth: 1, ..Settings::default() };
         let child = AgentPath::root().join("a").unwrap();
         let call = call(COLLABORATION, "list_agents", "{}");
-        assert!(matches!(parse(&call, &child, &settings), Tool::Invalid(_)));
+        assert!(matches!(parse(&call, &child, "rehearsal", &settings), Tool::Invalid(_)));
     }
 
     #[test]

@@ -48,6 +48,13 @@ pub enum Response {
     },
 }
 
+impl Response {
+    /// True if the model's answer is complete and durable.
+    pub fn is_closed(self) -> bool {
+        matches!(self, Response::Closed { .. })
+    }
+}
+
 /// A tool call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
@@ -115,7 +122,20 @@ impl Turn {
     /// A turn that has just begun.
     pub fn new(id: TurnId, root: TurnId, parent: Option<TurnId>, started: Millis) -> Self {
         let (response, usage) = (Response::Wanted, Usage::default());
-        Self { id, root, parent, started, response, calls: Vec::new(), last_message: None, usage, empty: 0, ours: false, asking: None, paused: None }
+        Self {
+            id,
+            root,
+            parent,
+            started,
+            response,
+            calls: Vec::new(),
+            last_message: None,
+            usage,
+            empty: 0,
+            ours: false,
+            asking: None,
+            paused: None,
+        }
     }
 
     /// What it needs next.

@@ -60,13 +60,13 @@ pub use reap::reap_main;
 pub use sandbox::SandboxMode;
 pub use wire::GroupId;
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 /// True if the leader of a process group that a rollout names still runs: the same process, and not one that got its id.
 pub fn is_running(group: &sapwood_protocol::own::ProcessGroup) -> bool {
     proc::stat(group.id).is_some_and(|stat| stat.start == group.start)
 }
-
-use std::path::PathBuf;
-use std::time::Duration;
 
 /// The hidden subcommand that waits for its byte and becomes the command: `main` passes it to [`exec_main`].
 pub const EXEC_SUBCOMMAND: &str = "__exec";

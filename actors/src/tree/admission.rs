@@ -93,14 +93,12 @@ impl Tree {
             Some(from) => gate.marks.insert(from.thread, from.n),
             None => gate.remember(accepted.id.clone()),
         }
-        if accepted.wake {
-            self.unseen(seat, &accepted.id);
-        }
+        let wakes = accepted.wake && self.unseen(seat, &accepted.id);
         // The room is reserved. A closed mailbox is that of a tree that is shutting down: the line is in the
         // rollout, and the next process finds it there.
         let _ = permit.send(Message::Accepted { id: accepted.id, line });
         drop(gate);
-        if accepted.wake {
+        if wakes {
             self.wake(seat.thread, Need::NewTurn);
         }
         Ok(Admitted::Now)
@@ -136,7 +134,7 @@ impl Tree {
     pub fn go_on_pending(&self, seat: &Seat) -> bool {
         let mut view = seat.view.lock();
         let (parked, wakes) = (view.parked, view.wakes || !view.unseen.is_empty());
-        if !parked && !wakes {
+        if view.out_of_service || !parked && !wakes {
             return false;
         }
         let paused = view.paused.is_some();
@@ -169,10 +167,15 @@ impl Tree {
         Ok(true)
     }
 
-    pub(super) fn unseen(&self, seat: &Seat, id: &InputId) {
+    /// An input that wants a turn is on its way. False for an agent out of service: nobody will see it.
+    pub(super) fn unseen(&self, seat: &Seat, id: &InputId) -> bool {
         let mut view = seat.view.lock();
+        if view.out_of_service {
+            return false;
+        }
         view.unseen.insert(id.clone());
         self.count(&mut view);
+        true
     }
 }
 

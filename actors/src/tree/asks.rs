@@ -16,7 +16,7 @@ use crate::agent::fork::Inherited;
 use crate::agent::lines::{NewAgent, accepted_mail};
 use crate::agent::turn::CallState;
 use crate::fold;
-use crate::seat::{Message, Seat};
+use crate::seat::{AgentStatus, Message, Seat};
 
 use super::Tree;
 
@@ -123,6 +123,9 @@ impl Tree {
         let seat = self.find(me, target)?;
         if kind.wakes() && seat.path.is_root() {
             return Err("Follow-up tasks can't target the root agent".into());
+        }
+        if let Some(AgentStatus::Errored(why)) = seat.look(|view| view.out_of_service.then(|| view.status.clone())) {
+            return Err(format!("collab tool failed: `{}` is out of service and reads no mail. {why}", seat.path));
         }
         if kind.wakes() {
             self.reserve_report(&seat)?;

@@ -277,10 +277,12 @@ impl Tree {
 #[cfg(test)]
 mod tests {
     use sapwood_protocol::Millis;
-    use sapwood_protocol::own::{Body, InputLane};
+    use sapwood_protocol::item::MailKind;
+    use sapwood_protocol::own::{Body, InputLane, TurnOrigin};
     use sapwood_rollout::MemoryJournal;
 
     use super::*;
+    use crate::agent::effect::{Answer, Ask};
     use crate::clock::SystemClock;
 
     /// Agents come to rest after the tree has closed, too, and each is counted once.
@@ -300,5 +302,52 @@ mod tests {
         view.unseen.clear();
         tree.count(&mut view);
         assert_eq!(*tree.activity().borrow(), Activity::default());
+    }
+
+    /// What is said to an agent out of service is kept, and nobody waits until it is read; agents that send it mail are told.
+    #[tokio::test]
+    async fn an_agent_out_of_service_is_not_waited_for() {
+        let mut ids = Ids::seeded(2);
+        let session = SessionId::from(ids.thread(Millis(1)));
+        let child = ids.thread(Millis(1));
+        let journal = Arc::new(MemoryJournal::new());
+        let tree = Tree::new(session, Arc::default(), journal, Arc::new(SystemClock), ids);
+        let root = tree.make_root("/", None).unwrap();
+        let path = AgentPath::root().join("a").unwrap();
+        let new = NewAgent {
+            thread: child,
+            session,
+            path: &path,
+            parent: Some(root.thread),
+            nickname: None,
+            cwd: "/",
+            fork: None,
+            settings: None,
+            first: None,
+        };
+        let seat = tree.make(&new).unwrap();
+        tree.quarantined(&seat, "on purpose");
+        let view = seat.view();
+        assert_eq!((view.turn, view.parked, view.wakes, view.paused), (None, false, false, None));
+        let told = |kind| Ask::Mail {
+            target: "a".into(),
+            kind,
+            text: "again".into(),
+            n: 9,
+            turn: TurnOrigin { turn: "t".into(), root_turn: "t".into() },
+        };
+        let agent = Agent::default();
+        for kind in [MailKind::NewTask, MailKind::Message] {
+            let Answer::Refused(why) = tree.ask(&root, told(kind), &agent) else { panic!("it is refused") };
+            assert!(why.contains("/root/a") && why.contains("out of service"), "{why}");
+        }
+        tree.say(&seat, "u1".into(), Some("hello?".into())).unwrap();
+        assert!(!tree.go_on_pending(&seat));
+        assert_eq!(*tree.activity().borrow(), Activity { working: 1, ..Activity::default() }, "the root was told");
+
+        // In the next process it is the same.
+        let agent = crate::fold::read(&*tree.journal, child).unwrap();
+        let view = SeatView::of(&agent);
+        assert_eq!((view.turn.clone(), view.wakes, view.counts()), (None, false, Counted::AtRest));
     }
 }

@@ -85,8 +85,7 @@ impl Tree {
         }
         // Only now, with its requester told: the tree may come to rest.
         let mut view = seat.view.lock();
-        view.quiet = true;
-        view.unseen.clear();
+        view.ends_service();
         self.count(&mut view);
     }
 

@@ -1,5 +1,5 @@
-//! The recordings: rollouts, and the requests that the model endpoint received. The tests of the whole program, which ask
-//! over HTTP, read them with this file too.
+//! The recordings: rollouts, and the requests that the model endpoint received. The tests of the whole program, which
+//! ask over HTTP, read them with this file too.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,6 @@ pub struct Fixture {
     pub rollouts: BTreeMap<ThreadId, Rollout>,
     /// The `input` of each request, in the order of each thread.
     pub requests: BTreeMap<ThreadId, Vec<Vec<Value>>>,
-    /// The same requests, with all that was kept of them.
-    pub received: BTreeMap<ThreadId, Vec<Value>>,
 }
 
 /// An answer of the recorded model.
@@ -72,15 +70,9 @@ impl Fixture {
             let thread: ThreadId = stem[stem.len() - 36..].parse().unwrap();
             (thread, Rollout::new(std::fs::read(path).unwrap().into()))
         });
-        let (mut requests, mut received): (BTreeMap<_, Vec<_>>, BTreeMap<_, Vec<_>>) = Default::default();
-        for line in std::fs::read_to_string(folder.join("model_requests.jsonl")).unwrap().lines() {
-            let request: Value = serde_json::from_str(line).unwrap();
-            let thread: ThreadId = request["headers"]["thread-id"].as_str().unwrap().parse().unwrap();
-            let input = request["input"].as_array().unwrap().iter().map(without_passthrough).collect();
-            requests.entry(thread).or_default().push(input);
-            received.entry(thread).or_default().push(request);
-        }
-        Self { name: name.into(), rollouts: rollouts.collect(), requests, received }
+        let input = |request: &Value| request["input"].as_array().unwrap().iter().map(without_passthrough).collect();
+        let requests = received(name).iter().map(|(thread, all)| (*thread, all.iter().map(input).collect())).collect();
+        Self { name: name.into(), rollouts: rollouts.collect(), requests }
     }
 
     /// A journal that holds the rollouts.
@@ -162,6 +154,17 @@ impl Fixture {
         let bytes: Vec<u8> = lines[..cut].iter().flat_map(|line| line.bytes().to_vec()).collect();
         Rollout::new(bytes.into())
     }
+}
+
+/// The requests of a recording, with all that was kept of them, in the order of each thread.
+pub fn received(name: &str) -> BTreeMap<ThreadId, Vec<Value>> {
+    let mut received: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for line in std::fs::read_to_string(home().join(name).join("model_requests.jsonl")).unwrap().lines() {
+        let request: Value = serde_json::from_str(line).unwrap();
+        let thread = request["headers"]["thread-id"].as_str().unwrap().parse().unwrap();
+        received.entry(thread).or_default().push(request);
+    }
+    received
 }
 
 /// The lines of a rollout that are JSON.

@@ -27,10 +27,8 @@ pub struct Flight {
     number: u64,
     /// How many refusals had been judged before it was sent.
     judged: u64,
-    /// Requests that the provider was known to be answering when it was sent.
+    /// Requests in flight when it was sent, without it.
     beside: u32,
-    /// Requests sent in the second before it, with it.
-    in_second: u32,
     /// What held it back last.
     held_by: Option<Why>,
     /// When the one before it allowed the next.
@@ -93,7 +91,7 @@ pub struct Core {
     judged: u64,
     sent: u64,
     last_second: LastSecond,
-    fine_beside: Recent,
+    fine_at_once: Recent,
     fine_in_second: Recent,
     /// What holds the line back since `seen`.
     held_by: Option<Why>,
@@ -119,7 +117,7 @@ impl Core {
             judged: 0,
             sent: 0,
             last_second: LastSecond::default(),
-            fine_beside: Recent::default(),
+            fine_at_once: Recent::default(),
             fine_in_second: Recent::default(),
             held_by: None,
             seen: At::ZERO,
@@ -196,8 +194,7 @@ impl Core {
         Flight {
             number: self.sent,
             judged: self.judged,
-            beside: self.begun,
-            in_second: self.last_second.sent(at),
+            beside: self.in_flight - 1,
             held_by: self.held_by,
             paced: before,
             begun: false,
@@ -211,7 +208,7 @@ impl Core {
         let learned = || self.pace.rate().map(|rate| Duration::from_secs_f64(1.0 / rate));
         let gap = self.quota.gap(at).or_else(learned).unwrap_or_default();
         let resuming = self.pause > At::ZERO && at < self.pause + RESUME_SPREAD;
-        if resuming { gap.max(RESUME_SPREAD / self.cap().max(1)) } else { gap }
+        if resuming && self.rate().is_none() { gap.max(RESUME_SPREAD / self.cap().max(1)) } else { gap }
     }
 
     /// Moves the limits by the time for which they held the line back.
@@ -227,7 +224,10 @@ impl Core {
 
     /// The answer's headers. Before [`Core::begun`] or [`Core::refused`].
     pub fn headroom(&mut self, at: At, flight: &mut Flight, headroom: Headroom) {
-        self.quota.heard(at, flight.number, self.sent, headroom);
+        // Those behind it are on their way, and perhaps some that were sent before it.
+        let unanswered = (self.in_flight - self.begun).saturating_sub(1);
+        let behind = (self.sent - flight.number).max(u64::from(unanswered));
+        self.quota.heard(at, flight.number, behind, headroom);
         flight.said = match headroom.remaining {
             Some(0) => Said::UsedUp,
             Some(_) if self.quota.is_spread() => Said::Left,
@@ -242,9 +242,11 @@ impl Core {
         }
         self.press(at);
         self.begun += 1;
-        self.pace.accepted();
-        self.fine_beside.saw(at, self.begun);
-        self.fine_in_second.saw(at, flight.in_second);
+        self.fine_at_once.saw(at, self.begun);
+        self.last_second.add(at);
+        let in_second = self.last_second.count(at);
+        self.fine_in_second.saw(at, in_second);
+        self.pace.accepted(in_second);
         // What was sent before the last refusal says nothing about how it is after it.
         if flight.judged == self.judged {
             self.in_a_row = 0;
@@ -321,43 +323,49 @@ impl Core {
     }
 
     fn refusal(&mut self, at: At, flight: &Flight) -> Refusal {
-        // The provider decided between the sending and the answer. The larger number is the one it refused at.
-        let beside = flight.beside.max(self.begun - u32::from(flight.begun));
         Refusal {
-            beside,
-            fine_beside: self.fine_beside.largest(at),
-            same_place: self.cap.place() == Some(f64::from(beside) + 1.0),
-            in_second: flight.in_second,
+            held_by: flight.held_by,
+            beside: flight.beside,
+            fine_at_once: self.fine_at_once.largest(at),
+            cap_found: self.cap.ceiling().is_some(),
+            same_place: self.cap.place().is_some_and(|place| {
+                let slack = (place * SAME_PLACE).floor();
+                (place - 1.0 - slack..=place + slack).contains(&f64::from(flight.beside))
+            }),
+            in_second: self.last_second.count(at),
             fine_in_second: self.fine_in_second.largest(at),
             rate: self.pace.rate(),
-            held_by: flight.held_by,
+            rate_place: self.pace.place(),
             said: flight.said,
         }
     }
 
     fn cut(&mut self, refusal: Refusal) {
-        // Nothing was accepted since the last refusal: the pause was too short, and no limit has a new value.
+        // Nothing was accepted since the last refusal: the pause was too short, and the rate has no new value.
         let again = self.in_a_row > 1;
         let blame = super::blame::blame(&refusal);
         if matches!(blame, Blame::Cap | Blame::Either) {
-            self.cut_cap(refusal.beside, blame);
+            self.cut_cap(&refusal, blame);
         }
         match blame {
             Blame::Rate | Blame::Either if !again => {
-                self.fine_in_second.refute(refusal.in_second.saturating_sub(1));
-                self.pace.refused(blame == Blame::Rate && refusal.held_by == Some(Why::Pace));
+                self.fine_in_second.refute(refusal.in_second);
+                self.pace.refused(blame == Blame::Rate, refusal.in_second);
             }
-            _ => self.pace.innocent(),
+            Blame::Rate | Blame::Either | Blame::Told => {}
+            Blame::Cap => self.pace.innocent(),
         }
     }
 
-    /// The provider has `beside` in flight, and one more was too many.
-    fn cut_cap(&mut self, beside: u32, blame: Blame) {
-        self.fine_beside.refute(beside);
-        let beside = f64::from(beside.max(1)).min(self.cap.value());
+    /// What the provider answers now is fine, and what it did recently, unless fewer were in flight now.
+    fn cut_cap(&mut self, refusal: &Refusal, blame: Blame) {
+        let fine = refusal.fine_at_once.min(refusal.beside.max(refusal.fine_at_once.div_ceil(2)));
+        let fine = fine.max(self.begun).max(1);
+        self.fine_at_once.refute(fine);
+        let fine = f64::from(fine).min(self.cap.value());
         match blame {
-            Blame::Either => self.cap.suspect(beside + 1.0, beside, PERIOD_SUSPECT),
-            _ => self.cap.cut(beside + 1.0, beside),
+            Blame::Either if !refusal.same_place => self.cap.suspect(fine + 1.0, fine, PERIOD_SUSPECT),
+            _ => self.cap.cut(fine + 1.0, fine),
         }
     }
 
@@ -375,7 +383,7 @@ impl Core {
     pub fn restart(&mut self, at: At) {
         self.press(at);
         self.cap = Limit::searching(CAP_RESTART, CAP_BOUNDS);
-        self.fine_beside = Recent::default();
+        self.fine_at_once = Recent::default();
     }
 
     fn fraction(&mut self) -> f64 {

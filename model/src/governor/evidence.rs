@@ -1,5 +1,5 @@
-//! What was recently seen: the largest value that was fine, how many requests were sent in the last second, and how many
-//! were accepted between two refusals.
+//! What was recently seen: the largest value that was fine, how many requests were accepted in the last second, and how
+//! many between two refusals.
 
 use std::time::Duration;
 
@@ -45,8 +45,9 @@ impl Recent {
     }
 }
 
-const SLICES: usize = 20;
-const SLICE_MS: u128 = 1000 / SLICES as u128;
+/// One more than a second has, so that a whole second is always in it.
+const SLICES: usize = 21;
+const SLICE_MS: u128 = 50;
 
 /// Counts the requests of the last second, in slices of a twentieth.
 #[derive(Clone, Debug, Default)]
@@ -56,17 +57,26 @@ pub struct LastSecond {
 }
 
 impl LastSecond {
-    /// One more is sent; how many there were in the last second, with it.
-    pub fn sent(&mut self, at: At) -> u32 {
+    /// One more.
+    pub fn add(&mut self, at: At) {
+        self.turn(at);
+        let count = &mut self.slices[(self.slice % SLICES as u128) as usize];
+        *count = count.saturating_add(1);
+    }
+
+    /// How many there were in the last second.
+    pub fn count(&mut self, at: At) -> u32 {
+        self.turn(at);
+        self.slices.iter().fold(0, |sum, &slice| sum.saturating_add(slice))
+    }
+
+    fn turn(&mut self, at: At) {
         let slice = at.as_millis() / SLICE_MS;
         let passed = slice.saturating_sub(self.slice).min(SLICES as u128);
         for old in 0..passed {
             self.slices[((slice - old) % SLICES as u128) as usize] = 0;
         }
         self.slice = self.slice.max(slice);
-        let count = &mut self.slices[(self.slice % SLICES as u128) as usize];
-        *count = count.saturating_add(1);
-        self.slices.iter().fold(0, |sum, &slice| sum.saturating_add(slice))
     }
 }
 

@@ -27,11 +27,14 @@ pub const MEMORY: Duration = Duration::from_secs(30);
 /// The rate after a refusal, at most, as a part of the rate at which it was refused: a shallow cut, because a place that
 /// was found is found again. Three in a hundred costs under one in a hundred on average.
 pub const RATE_CUT: f64 = 0.97;
-/// The least that one refusal leaves of the rate, however little was accepted before it.
+/// The least that a refusal leaves of the rate, however little was accepted before it.
 pub const RATE_CUT_MOST: f64 = 0.5;
-/// The next place to look for the limit is at most this part above what was accepted: a bucket that was full hides for a
-/// while that the rate is far too high.
-pub const RATE_ABOVE: f64 = 1.1;
+/// A second that used this part of the rate came near it: a provider's windows do not begin when ours do.
+pub const RATE_NEAR: f64 = 0.8;
+/// A second that used this part of the rate that was refused is as fast as then.
+pub const RATE_SAME: f64 = 0.9;
+/// A second that holds more than this part of the rate began before the rate was cut.
+pub const RATE_OUTRUN: f64 = 1.25;
 /// The ceiling is gone when this part of it is held without a refusal.
 pub const RATE_PASSED: f64 = 1.05;
 /// Requests per second added for each accepted one while the rate is searched from a first guess: doubles in one and a
@@ -43,11 +46,11 @@ pub const RATE_SEARCH: f64 = 0.1;
 pub const METER_MIN: Duration = Duration::from_secs(2);
 
 /// Seconds of being pressed from a refusal to the next try of the same value, the first time. Then it doubles.
-pub const PERIOD_START: f64 = 10.0;
+pub const PERIOD_START: f64 = 15.0;
 /// The same when something else may have been refused.
 pub const PERIOD_SUSPECT: f64 = 2.0;
 /// The same at most for the rate: a refusal or two a minute are well under one in a hundred.
-pub const RATE_PERIOD_MAX: f64 = 60.0;
+pub const RATE_PERIOD_MAX: f64 = 120.0;
 /// The same at most for concurrency. Streams are long, so requests are few, and a refusal weighs more.
 pub const CAP_PERIOD_MAX: f64 = 120.0;
 /// Two refusals this close to each other (a part of the value) are at the same place.
@@ -73,6 +76,14 @@ pub const PACING_SLACK: Duration = Duration::from_millis(10);
 pub const QUOTA_WINDOW_MAX: Duration = Duration::from_secs(60);
 /// A shorter time to a reset is rounding, and says nothing about the window.
 pub const QUOTA_WINDOW_MIN: Duration = Duration::from_millis(100);
+
+/// While much is left of a quota it is used at most this many times as fast as it comes back: a burst would only find the
+/// limit on requests in flight.
+pub const QUOTA_HASTE: f64 = 2.0;
+/// More than one such part of the limit is much.
+pub const QUOTA_MUCH: u64 = 4;
+/// The part of what comes back that is used while little is left: requests do not arrive as evenly as they are sent.
+pub const QUOTA_EVEN: f64 = 0.97;
 
 /// How long an account is closed when the provider does not say until when, in milliseconds.
 pub const USAGE_UNKNOWN_MS: u64 = 30_000;

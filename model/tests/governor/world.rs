@@ -130,6 +130,7 @@ struct Simulation {
     flying: usize,
     waits: [(u64, u64); 2],
     accepted_at: Vec<u64>,
+    refused_at: Vec<u64>,
     outcome: Outcome,
 }
 
@@ -158,6 +159,7 @@ pub fn run(case: Case) -> Outcome {
         flying: 0,
         waits: [(0, 0); 2],
         accepted_at: Vec::new(),
+        refused_at: Vec::new(),
         outcome: Outcome::default(),
     };
     for agent in 0..AGENTS {
@@ -209,6 +211,11 @@ impl Simulation {
         self.outcome.nine_tenths = until;
         let warm_up = self.case.warm_up();
         self.outcome.accepted = self.accepted_at.iter().filter(|&&at| (warm_up..until).contains(&at)).count() as u64;
+        let warm = match self.case.demand {
+            Demand::Endless => WARM_UP,
+            Demand::Rounds => self.accepted_at[self.accepted_at.len() / 10],
+        };
+        self.outcome.refused = self.refused_at.iter().filter(|&&at| at >= warm).count() as u64;
         self.outcome.allowed = greedy(self.case, until);
         self.outcome
     }
@@ -312,7 +319,7 @@ impl Simulation {
                 self.after(back.max(duration + end) + 1, Event::Ends(agent));
             }
             Err(_) => {
-                self.outcome.refused += u64::from(self.counted());
+                self.refused_at.push(self.now);
                 self.agents[agent].retry_after = self.case.retry_after.then_some(Duration::from_secs(1));
                 self.after(back, Event::Refused(agent));
             }

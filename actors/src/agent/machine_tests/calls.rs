@@ -145,6 +145,13 @@ fn calls_that_cannot_be_understood_are_answered_in_few_words() {
     let huge = "x".repeat(HUGE);
     let table = [
         ("unknown", function("a", "", "no_such_tool", "{}"), "unsupported call: no_such_tool"),
+        ("of another namespace", function("a", "other", "exec_command", "{\"cmd\": \"ls\"}"), "unsupported call: other"),
+        (
+            "custom, of a namespace",
+            json!({"type": "custom_tool_call", "id": "ctc_a", "call_id": "a", "namespace": "other", "name": "patch",
+                "input": ""}),
+            "unsupported call: otherpatch",
+        ),
         ("broken", function("a", "", "exec_command", "{\"cmd\": "), "failed to parse function arguments: EOF"),
         ("no object", function("a", "", "exec_command", "7"), "failed to parse function arguments: invalid type"),
         ("huge and broken", function("a", "", "exec_command", &huge), "failed to parse function arguments: expected"),

@@ -8,6 +8,7 @@ use sapwood_protocol::item::MailKind;
 use sapwood_protocol::own::Paused;
 
 use super::super::effect::{Input, Interrupter, Timer};
+use super::super::sampling::SHORTEST_PAUSE_MS;
 use super::super::settings::OnUsageLimit;
 use super::super::{Agent, Settings};
 use super::bench::{Bench, Did, START, did, exec, text};
@@ -98,4 +99,31 @@ fn a_pause_outlives_incarnations_and_processes() {
     let mut late = Bench::of(bench.lines, Arc::new(settings));
     late.now = END;
     assert_eq!(late.does(Input::Go), did(&[], &["want(Resume)"]), "its time has come while nobody ran it");
+}
+
+/// A provider whose clock is not ours may say that its limit has ended already: asked again at once, it would refuse at
+/// once, for ever.
+#[test]
+fn a_limit_that_ended_before_it_was_told_is_waited_for_all_the_same() {
+    for ended in [Millis(1), START] {
+        let (mut bench, how) = paused(OnUsageLimit::Wait, Some(ended));
+        let timer = format!("timer(Pause {SHORTEST_PAUSE_MS})");
+        assert_eq!(how.effects, ["giveBack", "paused(byItself: true)", &timer]);
+        assert_eq!(bench.does(Input::Go), did(&[], &[]));
+        bench.now = bench.now.plus(SHORTEST_PAUSE_MS);
+        assert_eq!(bench.does(Input::Due(Timer::Pause)), did(&[], &["want(Resume)"]));
+    }
+}
+
+/// What is shown of a pause ends when somebody asks; the line that ends it comes with the answer.
+#[test]
+fn a_pause_that_somebody_has_ended_is_not_shown_any_more() {
+    let (mut bench, _) = paused(OnUsageLimit::Pause, Some(END));
+    assert!(bench.machine.rests().is_some());
+    bench.does(Input::GoOn);
+    assert!(bench.machine.rests().is_none() && bench.machine.paused().is_some());
+    bench.does(Input::Granted);
+    assert!(bench.machine.rests().is_none());
+    bench.sampled(Err(limited(None)));
+    assert!(bench.machine.rests().is_some(), "it is paused again");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sapwood_model::{ModelError, Refusal};
 use sapwood_protocol::Line;
 use sapwood_protocol::item::MailKind;
-use sapwood_protocol::own::Own;
+use sapwood_protocol::own::{Accepted, Body, InputLane, Own, ThreadSettings};
 use serde_json::{Value, json};
 
 use super::super::effect::{Answer, Ask, Effect, Input, Interrupter, Timer};
@@ -21,6 +21,16 @@ fn tree_answers(bench: &mut Bench, output: &str) {
     });
     let answer = Answer::Done { output: output.into(), agent: None };
     bench.does(Input::Answered { call: call.expect("the tree was asked"), answer });
+}
+
+/// Sets the model, before a text where there is one.
+fn set(bench: &mut Bench, id: &str, text: Option<&str>) {
+    let settings = ThreadSettings { model: Some(id.into()), ..ThreadSettings::default() };
+    let (wake, body) = match text {
+        Some(text) => (true, Body::User { text: text.into(), settings: Some(Box::new(settings)) }),
+        None => (false, Body::Settings { settings }),
+    };
+    bench.accept(Accepted { id: id.into(), place: 0, lane: InputLane::User, wake, from: None, body: Some(body) });
 }
 
 /// A child's life with everything in it that it can write.
@@ -69,7 +79,12 @@ fn life() -> Bench {
     bench.does(Input::Interrupt { turn, by: Interrupter::User });
     let n = bench.machine.agent().last_turn.as_ref().unwrap().n;
     bench.does(Input::Reported { n, accepted: true });
-    bench.say("u3", "again");
+    set(&mut bench, "s1", None);
+    set(&mut bench, "u3", Some("again"));
+    set(&mut bench, "s2", None);
+    bench.does(Input::Granted);
+    bench.sampled(Err(ModelError::UsageLimited { message: "used up".into(), until: None }));
+    bench.does(Input::GoOn);
     bench.does(Input::Granted);
     bench.sampled(Err(ModelError::Cut { why: "gone".into() }));
     bench.does(Input::Due(Timer::Retry));

@@ -196,3 +196,54 @@ fn a_turn_that_another_program_replaced_is_reported() {
         assert!(loaded.machine.may_sleep(), "of its own turn the other program has told itself");
     }
 }
+
+/// A turn of ours ended, its process died before its requester was told, and another program went on with the thread: once,
+/// twice, or with a turn that it left open.
+#[test]
+fn a_turn_that_turns_of_another_program_follow_is_reported() {
+    let turn = |kind: &str, id: &str| json!({"type": kind, "turn_id": id, "root_turn_id": id});
+    let (begun, done) = (|id: &str| turn("task_started", id), |id: &str| turn("task_complete", id));
+    let waiting = || vec![super::bench::collab("w", "wait_agent", &json!({}))];
+    let ended = || vec![text("42")];
+    // (the answer to our turn, what the other program wrote, the turns of ours that are told)
+    let table = [
+        (ended(), vec![begun("x"), done("x")], vec![Outcome::Completed]),
+        (ended(), vec![begun("x"), begun("y"), done("y")], vec![Outcome::Completed]),
+        (ended(), vec![begun("x")], vec![Outcome::Completed, Outcome::Lost]),
+        (waiting(), vec![begun("x"), begun("y"), done("y")], vec![Outcome::Cancelled]),
+        (waiting(), vec![begun("x"), done("x"), begun("y"), done("y")], vec![Outcome::Cancelled]),
+    ];
+    for (answer, foreign, told) in table {
+        let mut bench = working_child();
+        bench.answer(&answer);
+        let mut lines = bench.lines.clone();
+        let first = bench.machine.agent().next_ordinal.unwrap();
+        for (ordinal, payload) in (first..).zip(&foreign) {
+            lines.push(sapwood_protocol::Line::encode(bench.now, Some(ordinal), "event_msg", payload, None));
+        }
+        let mut loaded = Bench::of(lines, Arc::clone(&bench.settings));
+        loaded.does(Input::Loaded);
+        let mut heard = Vec::new();
+        while loaded.effects.iter().any(|effect| matches!(effect, Effect::Report(_))) {
+            let (n, outcome, _) = reported(&loaded);
+            heard.push(outcome);
+            loaded.does(Input::Reported { n, accepted: true });
+        }
+        assert_eq!(heard, told, "{foreign:?}");
+        assert!(loaded.machine.may_sleep());
+    }
+}
+
+/// Events of other programs that say less than they should.
+#[test]
+fn an_event_that_does_not_say_what_it_is_about_ends_no_turn() {
+    for kind in ["thread_rolled_back", "thread_settings_applied"] {
+        let mut bench = working_child();
+        let before = bench.machine.agent().clone();
+        let ordinal = before.next_ordinal;
+        let line = sapwood_protocol::Line::encode(bench.now, ordinal, "event_msg", &json!({"type": kind}), None);
+        bench.machine.apply(&line);
+        let agent = bench.machine.agent();
+        assert_eq!((&agent.turn, &agent.history), (&before.turn, &before.history), "{kind}");
+    }
+}

@@ -5,7 +5,7 @@ use sapwood_protocol::own::{Accepted, Body, InputLane, ThreadSettings};
 use serde_json::{Value, json};
 
 use super::super::Settings;
-use super::super::effect::{Answer, Ask, Effect, Input};
+use super::super::effect::{Answer, Ask, Effect, Input, Interrupter};
 use super::bench::{Bench, Did, collab, did, text};
 
 /// A root whose run leaves provider, model and effort to its rollout.
@@ -39,7 +39,9 @@ fn said(bench: &Bench) -> Vec<(String, String, Option<String>)> {
         let payload: Value = serde_json::from_str(view.payload.get()).unwrap();
         let (kind, at, effort) = match (&*view.kind, payload["type"].as_str()) {
             ("turn_context", _) => ("turn", &payload, "effort"),
-            ("event_msg", Some("thread_settings_applied")) => ("thread", &payload["thread_settings"], "reasoning_effort"),
+            ("event_msg", Some("thread_settings_applied")) => {
+                ("thread", &payload["thread_settings"], "reasoning_effort")
+            }
             _ => return None,
         };
         let text = |key: &str| at[key].as_str().map(str::to_owned);
@@ -85,12 +87,13 @@ fn settings_input_settings_are_applied_in_order() {
     let before = bench.lines.len();
     assert_eq!(set(&mut bench, "s1", model("second", None)), did(&["thread_settings_applied!s1"], &[]));
     bench.say("u2", "and now");
-    assert_eq!(set(&mut bench, "s2", model("third", Some("high"))), did(&[], &[]), "it waits for what was said before it");
-    let turn = bench.does(Input::Granted);
     assert_eq!(
-        turn.batches,
-        ["task_started turn_context user!u2 shown:UserMessage thread_settings_applied!s2"]
+        set(&mut bench, "s2", model("third", Some("high"))),
+        did(&[], &[]),
+        "it waits for what was said before it"
     );
+    let turn = bench.does(Input::Granted);
+    assert_eq!(turn.batches, ["task_started turn_context user!u2 shown:UserMessage thread_settings_applied!s2"]);
     assert_eq!(request(&bench), ("second".into(), None, Value::Null));
     bench.answer(&[text("done")]);
     bench.say("u3", "once more");
@@ -161,4 +164,57 @@ fn mail_starts_a_turn_with_the_settings_before_it() {
     bench.mail(9, 1, MailKind::NewTask);
     bench.does(Input::Granted);
     assert_eq!(request(&bench).0, "second");
+}
+
+/// Who is asked stands in the settings of the thread, and not in the context of a turn: they are written first.
+#[test]
+fn a_provider_is_asked_from_the_turn_on_that_comes_after_it_was_set() {
+    let provider = |name: &str| ThreadSettings { provider: Some(name.into()), ..ThreadSettings::default() };
+    let asked = |bench: &Bench| {
+        let request = bench.effects.iter().find_map(|effect| match effect {
+            Effect::Sample { request, .. } => Some(request.origin.provider.to_string()),
+            _ => None,
+        });
+        request.expect("the model is asked")
+    };
+    let mut bench = root();
+    bench.turn();
+    assert_eq!(asked(&bench), "p");
+    bench.answer(&[text("done")]);
+    let settings = Some(Box::new(provider("q")));
+    bench.accept(input("u2", Body::User { text: "and now".into(), settings }, true));
+    let begun = bench.does(Input::Granted);
+    assert_eq!(begun.batches, ["thread_settings_applied task_started turn_context user!u2 shown:UserMessage"]);
+    assert_eq!(asked(&bench), "q");
+
+    // Set while a turn runs, and that turn is ended before what was said next.
+    set(&mut bench, "s1", provider("r"));
+    bench.say("u3", "rather this");
+    let turn = bench.turn_id();
+    bench.does(Input::Interrupt { turn, by: Interrupter::User });
+    let begun = bench.does(Input::Granted);
+    assert_eq!(begun.batches, ["thread_settings_applied!s1 task_started turn_context user!u3 shown:UserMessage"]);
+    assert_eq!(asked(&bench), "r");
+}
+
+/// What a model says of models is compared with the one that its agent asks, whatever the run would ask.
+#[test]
+fn a_child_may_be_given_the_model_that_its_parent_asks_and_no_other() {
+    let mut bench = root();
+    set(&mut bench, "s1", model("second", None));
+    bench.turn();
+    let spawn = |call: &str, model: &str| {
+        collab(call, "spawn_agent", &json!({"task_name": call, "message": "go", "model": model}))
+    };
+    assert_eq!(bench.answer(&[spawn("a", "second")]).effects, ["ask(a)"]);
+    let path = sapwood_protocol::AgentPath::root().join("a").unwrap();
+    let done = Answer::Done { output: "{}".into(), agent: Some((super::bench::thread(2), path)) };
+    bench.does(Input::Answered { call: "a".into(), answer: done });
+    let shown = bench.lines.iter().rev().find(|line| line.bytes().windows(16).any(|at| at == b"SubAgentActivity"));
+    let view = shown.unwrap().view().unwrap();
+    let shown: Value = serde_json::from_str(view.payload.get()).unwrap();
+    assert_eq!(shown["item"]["model"], "second");
+    bench.answer(&[spawn("b", "first")]);
+    let refused = bench.outputs().into_iter().find(|(call, _)| call == "b").unwrap().1;
+    assert_eq!(refused, "Unknown model `first` for spawn_agent. Available models: second");
 }

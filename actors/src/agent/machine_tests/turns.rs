@@ -60,7 +60,8 @@ fn mail_is_told_before_what_the_user_says() {
 fn a_turn_is_for_its_user_then_for_who_gives_a_task_then_for_who_reports() {
     let (task, report) = (MailKind::NewTask, MailKind::FinalAnswer);
     // (mail that is pending and wakes, whether the user says something too, from which agent the turn is)
-    let table: [(&[(u64, MailKind)], bool, Option<&str>); 5] = [
+    type Case<'a> = (&'a [(u64, MailKind)], bool, Option<&'a str>);
+    let table: [Case<'_>; 5] = [
         (&[], true, None),
         (&[(2, report)], true, None),
         (&[(1, task)], true, None),

@@ -1,0 +1,50 @@
+//! Whom an agent asks: what the run says, what the thread has, and what its turn keeps.
+
+use std::sync::Arc;
+
+use sapwood_protocol::own::ThreadSettings;
+
+use super::settings::Settings;
+use super::state::Asking;
+
+/// Whom an agent asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// The provider's id.
+    pub provider: &'a Arc<str>,
+    /// The model.
+    pub model: &'a Arc<str>,
+    /// The reasoning effort.
+    pub effort: Option<&'a Arc<str>>,
+}
+
+impl<'a> Asked<'a> {
+    /// What this run said, else what the agent has, else what the run has.
+    pub(super) fn by(own: &'a Asking, run: &'a Settings) -> Self {
+        let said = Asked { provider: &run.provider, model: &run.model, effort: run.effort.as_ref() };
+        if run.model_is_said {
+            return said;
+        }
+        let provider = own.provider.as_ref().unwrap_or(said.provider);
+        match &own.model {
+            Some(model) => Asked { provider, model, effort: own.effort.as_ref() },
+            None => Asked { provider, ..said },
+        }
+    }
+
+    /// True if the rollout says the same.
+    pub(super) fn is(&self, own: &Asking) -> bool {
+        own.provider.as_ref() == Some(self.provider)
+            && own.model.as_ref() == Some(self.model)
+            && own.effort.as_ref() == self.effort
+    }
+
+    /// What a child is told, so that it asks the same; nothing where the run says so anyway.
+    pub(super) fn for_a_child(self, run: &Settings) -> Option<Box<ThreadSettings>> {
+        let same = Asked { provider: &run.provider, model: &run.model, effort: run.effort.as_ref() };
+        (self != same).then(|| {
+            let (provider, model) = (Some(Arc::clone(self.provider)), Some(Arc::clone(self.model)));
+            Box::new(ThreadSettings { provider, model, effort: Some(self.effort.cloned()) })
+        })
+    }
+}
