@@ -92,7 +92,7 @@ pub enum OutputKind {
 }
 
 /// The history of one agent: shared segments and an open tail, so that a copy, which is what a fork gets, costs a pointer
-/// for [`SEGMENT`] items.
+/// for `SEGMENT` items.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     closed: Vec<Arc<[Entry]>>,

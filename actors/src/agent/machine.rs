@@ -23,7 +23,7 @@ use super::turn::{Phase, Response as Answer, Turn};
 use super::volatile::{Closing, ReportState, Slot, Volatile};
 
 /// The pause before a report that was refused is sent again, in milliseconds. A report has a permit, so this is
-/// for a requester that is out of service or whose storage fails.
+/// for a requester whose storage fails.
 const REPORT_RETRY_MS: u64 = 1_000;
 
 /// An agent: what its rollout says, what its incarnation has, and what its tree shares.

@@ -125,7 +125,7 @@ impl Workers for Replay {
         };
         let items = answer.items.iter().map(|item| item.to_string().into()).collect();
         let response = Response::new(answer.id, items, answer.usage);
-        self.post(answer.took, Input::Sampled { effect, result: Ok(response) });
+        self.post(answer.at - answer.since, Input::Sampled { effect, result: Ok(response) });
     }
 
     fn cancel_sample(&mut self) {
@@ -247,7 +247,10 @@ impl World {
         for _ in 0..MAX_STEPS {
             let next = self.shared.lock().queue.pop_first();
             let Some(((at, _), (thread, delivery))) = next else {
-                let active = { let a = *self.tree.activity().borrow(); a.working + a.waiting };
+                let active = {
+                    let a = *self.tree.activity().borrow();
+                    a.working + a.waiting
+                };
                 assert_eq!(active, 0, "agents have something to do and nothing moves them");
                 return;
             };

@@ -27,10 +27,10 @@ pub struct Answer {
     pub items: Vec<Value>,
     /// What it cost.
     pub usage: Usage,
-    /// When it was complete, in milliseconds since 1970.
+    /// When it began to come in, in milliseconds since 1970: it had been asked for.
+    pub since: u64,
+    /// When it was complete.
     pub at: u64,
-    /// How long it took, in milliseconds.
-    pub took: u64,
 }
 
 /// The folder of all recordings.
@@ -109,7 +109,7 @@ impl Fixture {
                 let id = payload["response_id"].as_str().unwrap().into();
                 let usage = serde_json::from_value(payload["usage"].clone()).unwrap();
                 let items = std::mem::take(&mut items);
-                answers.push(Answer { id, items, usage, at, took: at - since });
+                answers.push(Answer { id, items, usage, since, at });
             } else if payload["type"] != "item_completed" {
                 before = at;
             }
