@@ -88,6 +88,13 @@ impl Received {
         self.input().iter().rev().find(is).map(|item| said(&item["output"]))
     }
 
+    /// All outputs with the ids of their calls, in order.
+    pub fn outputs(&self) -> Vec<(String, String)> {
+        let input = self.input();
+        let outputs = input.iter().filter(|item| is_output(item));
+        outputs.filter_map(|item| Some((item["call_id"].as_str()?.to_owned(), said(&item["output"])))).collect()
+    }
+
     /// The ids of all calls that have an output, in order.
     pub fn answered_calls(&self) -> Vec<String> {
         let ids = self.input().into_iter().filter(is_output).map(|item| item["call_id"].clone());

@@ -79,12 +79,12 @@ impl Tree {
 
     fn of_root(&self, request: &Received) -> Reply {
         let reply = Reply::new(&format!("resp_root_{}", request.n));
-        let called = request.answered_calls();
-        let of = |start: &str| called.iter().filter(|call| call.starts_with(start)).cloned().collect::<Vec<_>>();
+        // A long history is read once: the time that this takes is time in which the answer holds its stream.
+        let outputs = request.outputs();
+        let of = |start: &str| outputs.iter().filter(|(call, _)| call.starts_with(start)).collect::<Vec<_>>();
         let spawns = of("spawn_");
         // Nobody waits for a child that was refused.
-        let is_there = |call: &&String| request.output_of(call).is_some_and(|output| output.contains("\"task_name\""));
-        let there = spawns.iter().filter(is_there).count();
+        let there = spawns.iter().filter(|(_, output)| output.contains("\"task_name\"")).count();
         let reported: BTreeSet<String> = request.reports().into_iter().map(|(author, _)| author).collect();
         if spawns.len() < self.children && there - reported.len() <= AT_WORK - A_RESPONSE {
             let next = spawns.len()..self.children.min(spawns.len() + A_RESPONSE);

@@ -126,7 +126,7 @@ fn assert_sent_exactly(request: &Received) {
 
 /// The connections of some requests, each once. A connection is free a moment after the last byte of its answer was
 /// read: the HTTP client gives it back on a task of its own, and a request that comes in this moment opens another. So
-/// there is an exact number where a command or a start is between an answer and the next request, and a bound elsewhere.
+/// there is an exact number where a command or a start is between an answer and the next request, a bound elsewhere.
 fn connections(requests: &[Received]) -> BTreeSet<usize> {
     requests.iter().map(|request| request.connection).collect()
 }
@@ -161,7 +161,7 @@ async fn agents_that_spawn_wait_and_report() {
     let counts = rerun.world.server.counts();
     let asked = [("/root", 5), ("/root/alpha", 1), ("/root/beta", 1)];
     let requests = rerun.compare(&asked, usize::MAX);
-    // While the first child is asked, the second and the root are too: each answer waits for what was recorded before it.
+    // While the first child is asked, so are the second and the root: an answer waits for what was recorded before it.
     assert!(counts.peak >= asked.len() && counts.closed_early == 0, "{counts:?}");
     // The root asks twice right after an answer.
     assert!(connections(&requests).len() <= asked.len() + 2, "{requests:?}");

@@ -22,6 +22,8 @@ pub mod numbers;
 mod pace;
 mod pass;
 mod quota;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -57,8 +57,8 @@ impl Pace {
         self.meter.end();
     }
 
-    /// A request was refused for the rate; or perhaps for it, where something else may have been the reason: then the
-    /// search goes on. `in_second` were accepted in the second before.
+    /// A request was refused for the rate; or perhaps for it, where something else may have been the reason: then a
+    /// search goes on, and a rate that was found is hardly cut. `in_second` were accepted in the second before.
     pub fn refused(&mut self, surely: bool, in_second: u32) {
         let accepted = self.meter.end();
         // More than the rate allows: that second was used up before the rate was cut, and says nothing of it.
@@ -73,10 +73,10 @@ impl Pace {
         // A bucket allows what it has accepted on average: at a higher rate its savings were used up. A window allows what
         // was refused, almost: it was the pause that made the average low. The truth is between the two.
         let between = (accepted * refused).sqrt().clamp(refused * RATE_CUT_MOST, refused * RATE_CUT);
-        if surely || limit.place().is_some() {
-            limit.cut(refused, between);
-        } else {
-            limit.back_to(between);
+        match (surely, limit.place()) {
+            (true, _) => limit.cut(refused, between),
+            (false, Some(_)) => limit.cut(refused, refused * RATE_CUT),
+            (false, None) => limit.back_to(between),
         }
     }
 }

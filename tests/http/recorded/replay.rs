@@ -21,13 +21,9 @@ struct Recorded {
 }
 
 impl Recorded {
-    fn asked_at(&self) -> u64 {
-        self.answer.at - self.answer.took
-    }
-
     /// True if what the recording has before `at` has happened.
     fn is_past(&self, at: u64) -> bool {
-        (self.asked || self.asked_at() >= at) && (self.sent || self.answer.at >= at)
+        (self.asked || self.answer.since >= at) && (self.sent || self.answer.at >= at)
     }
 
     fn events(&self) -> Vec<Event> {
