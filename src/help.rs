@@ -128,7 +128,8 @@ Usage: sapwood ps [OPTIONS]
 const PS_TAIL: &str = "
 States: working, queued, waiting (each with the process that holds the tree), paused (the account's usage limit is
 reached), idle, completed, failed, interrupted, lost (its process died under it), quarantined (crashed too often),
-unreadable, closed (by its parent, in Codex). What is lost, paused or waits without a process goes on with `sapwood exec resume ID`.
+unreadable, closed (by its parent, in Codex). What is lost, paused or waits without a process goes on with
+`sapwood exec resume ID`.
 ";
 
 const CONFIG_HEAD: &str = "\

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sapwood_protocol::Ids;
 
-use super::blame::{Blame, Refusal, Said};
+use super::blame::{Blame, Refusal, Said, blame as judge};
 use super::evidence::{LastSecond, Recent};
 use super::limit::{Bounds, Limit};
 use super::line::{Line, Ticket, Who};
@@ -328,10 +328,7 @@ impl Core {
             beside: flight.beside,
             fine_at_once: self.fine_at_once.largest(at),
             cap_found: self.cap.ceiling().is_some(),
-            same_place: self.cap.place().is_some_and(|place| {
-                let slack = (place * SAME_PLACE).floor();
-                (place - 1.0 - slack..=place + slack).contains(&f64::from(flight.beside))
-            }),
+            same_place: self.same_place(flight.beside),
             in_second: self.last_second.count(at),
             fine_in_second: self.fine_in_second.largest(at),
             rate: self.pace.rate(),
@@ -340,10 +337,18 @@ impl Core {
         }
     }
 
+    /// The cap was cut for so many in flight before, or almost.
+    fn same_place(&self, beside: u32) -> bool {
+        self.cap.place().is_some_and(|place| {
+            let slack = (place * SAME_PLACE).floor();
+            (place - 1.0 - slack..=place + slack).contains(&f64::from(beside))
+        })
+    }
+
     fn cut(&mut self, refusal: Refusal) {
         // Nothing was accepted since the last refusal: the pause was too short, and the rate has no new value.
         let again = self.in_a_row > 1;
-        let blame = super::blame::blame(&refusal);
+        let blame = judge(&refusal);
         if matches!(blame, Blame::Cap | Blame::Either) {
             self.cut_cap(&refusal, blame);
         }

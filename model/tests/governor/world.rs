@@ -275,9 +275,7 @@ impl Simulation {
         let mut flight = self.flight(agent);
         self.hears(agent, &mut flight);
         let retry_after = self.agents[agent].retry_after.take();
-        if std::env::var("GOV_TRACE").is_ok() { eprintln!("{:.3} refused {:?} cap {} rate {:?}", self.now as f64/1e6, flight, self.core.cap(), self.core.rate()); }
         self.core.refused(self.at(), flight, retry_after);
-        if std::env::var("GOV_TRACE").is_ok() { eprintln!("      -> cap {} rate {:?}", self.core.cap(), self.core.rate()); }
         self.flying -= 1;
         self.agents[agent].attempts += 1;
         self.outcome.most_refusals = self.outcome.most_refusals.max(self.agents[agent].attempts);
