@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use sapwood_actors::clock::{Clock, SystemClock};
 use sapwood_actors::process::Processes;
-use sapwood_model::Model;
 use sapwood_actors::service::{Running, Service};
 use sapwood_actors::tree::Tree;
+use sapwood_model::Model;
 use sapwood_protocol::Ids;
 use sapwood_protocol::ids::InputId;
 use sapwood_rollout::FileJournal;

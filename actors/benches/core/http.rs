@@ -89,7 +89,12 @@ pub fn turn(scale: Scale) -> Vec<Row> {
         spent
     });
     let turns = trees * later;
-    vec![Row::new("HTTP one-reply turn, CPU", "1 ms", time(each(spent, turns)), format!("{turns} turns of {trees} trees"))]
+    vec![Row::new(
+        "HTTP one-reply turn, CPU",
+        "1 ms",
+        time(each(spent, turns)),
+        format!("{turns} turns of {trees} trees"),
+    )]
 }
 
 /// Children of one root, the root's own exchanges counted in.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sapwood_model::HistoryInitialization;
 use sapwood_actors::fold;
+use sapwood_model::HistoryInitialization;
 use sapwood_protocol::{AgentPath, Ids, Millis, ThreadId, TurnId};
 use sapwood_rollout::{Journal, MemoryJournal};
 

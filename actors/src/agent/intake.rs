@@ -88,6 +88,7 @@ impl Step<'_, '_> {
         let (through, mut asking) =
             applied.map_or((None, self.agent.asking.clone()), |(place, asking)| (Some(place), asking));
         for pending in if mail { inbox.mail_for_request() } else { Vec::new() } {
+            self.volatile.mail_taken = true;
             self.take_mail(turn, pending);
         }
         for pending in inbox.pending() {

@@ -11,11 +11,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::asked::Asked;
 use super::effect::{ToolEnd, ToolResult};
 use super::fork::Inherited;
 use super::kept::kept;
 use super::legacy;
-use super::asked::Asked;
 use super::settings::{SandboxMode, Settings};
 use super::state::{Agent, Identity};
 use super::turn::{Call, Turn};

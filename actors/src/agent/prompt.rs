@@ -9,8 +9,8 @@ use sapwood_protocol::item::{Item, Role};
 use sapwood_protocol::{AgentPath, SessionId, ThreadId};
 use serde_json::{Map, Value, json};
 
-use super::history::{History, item_json};
 use super::asked::Asked;
+use super::history::{History, item_json};
 use super::settings::Settings;
 use super::tools::COLLABORATION;
 

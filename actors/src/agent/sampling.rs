@@ -60,9 +60,12 @@ impl Step<'_, '_> {
         if turn.response.is_closed() && !again {
             self.batch.token_count(self.agent.usage, turn.usage, self.limits(), self.settings);
         }
-        if self.volatile.failures.all() == 0 && (self.agent.inbox.has_mail() || self.agent.inbox.has_user_text()) {
-            return self.take_inputs(&turn.origin(), true, None);
+        // One request takes a bounded part of the mail: the rest waits for the next.
+        let mail = self.agent.inbox.has_mail() && !self.volatile.mail_taken;
+        if self.volatile.failures.all() == 0 && (mail || self.agent.inbox.has_user_text()) {
+            return self.take_inputs(&turn.origin(), mail, None);
         }
+        self.volatile.mail_taken = false;
         let identity = self.agent.identity();
         let effect = self.ctx.ids.bits();
         let asked = self.machine.asked();

@@ -16,6 +16,8 @@ pub struct Volatile {
     pub failures: Failures,
     /// The request is tried again then.
     pub retry_at: Option<Millis>,
+    /// The request that comes next has its part of the mail.
+    pub mail_taken: bool,
     /// The pause of the turn is over: somebody asked, or its time came.
     pub resumed: bool,
     /// The timer of the pause runs.

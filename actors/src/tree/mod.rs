@@ -203,7 +203,17 @@ impl Tree {
     pub fn make_root(&self, cwd: &str, first: Option<&Accepted>) -> Result<Arc<Seat>, Refusal> {
         let path = AgentPath::root();
         let thread = self.session.into();
-        let new = NewAgent { thread, session: self.session, path: &path, parent: None, nickname: None, cwd, fork: None, settings: None, first };
+        let new = NewAgent {
+            thread,
+            session: self.session,
+            path: &path,
+            parent: None,
+            nickname: None,
+            cwd,
+            fork: None,
+            settings: None,
+            first,
+        };
         self.make(&new).map_err(Refusal::from)
     }
 

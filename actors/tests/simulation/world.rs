@@ -311,7 +311,12 @@ impl World {
     /// The tree rests with turns that pause: the limit ends, and somebody asks it to go on.
     fn go_on_after_the_limit(&self) -> bool {
         let activity = *self.tree.activity().borrow();
-        assert!(activity.rests(), "seed {}: nothing happens, and the tree does not rest: {}", self.seed, self.describe());
+        assert!(
+            activity.rests(),
+            "seed {}: nothing happens, and the tree does not rest: {}",
+            self.seed,
+            self.describe()
+        );
         if activity.paused == 0 {
             return false;
         }

@@ -66,7 +66,17 @@ impl Bench {
         let mut ids = Ids::seeded(7);
         let me = if parent.is_none() { thread(1) } else { thread(2) };
         let session = thread(1).into();
-        let new = NewAgent { thread: me, session, path, parent, nickname: None, cwd: "/workspace", fork: None, settings: None, first: None };
+        let new = NewAgent {
+            thread: me,
+            session,
+            path,
+            parent,
+            nickname: None,
+            cwd: "/workspace",
+            fork: None,
+            settings: None,
+            first: None,
+        };
         let lines = birth(&new, &settings, &mut ids, START);
         Self::of(lines, Arc::new(settings))
     }

@@ -145,7 +145,11 @@ fn calls_that_cannot_be_understood_are_answered_in_few_words() {
     let huge = "x".repeat(HUGE);
     let table = [
         ("unknown", function("a", "", "no_such_tool", "{}"), "unsupported call: no_such_tool"),
-        ("of another namespace", function("a", "other", "exec_command", "{\"cmd\": \"ls\"}"), "unsupported call: other"),
+        (
+            "of another namespace",
+            function("a", "other", "exec_command", "{\"cmd\": \"ls\"}"),
+            "unsupported call: other",
+        ),
         (
             "custom, of a namespace",
             json!({"type": "custom_tool_call", "id": "ctc_a", "call_id": "a", "namespace": "other", "name": "patch",

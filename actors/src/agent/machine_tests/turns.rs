@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::effect::{Effect, Input, Interrupter, Timer};
 use super::super::prompt::NOTHING_SAID;
-use super::bench::{Bench, did, exec, text};
+use super::bench::{Bench, Did, did, exec, text};
 
 #[test]
 fn a_first_turn_tells_who_and_where_and_then_what() {
@@ -221,4 +221,22 @@ fn an_interrupt_that_was_meant_for_the_last_turn_spares_the_next() {
     bench.does(Input::Granted);
     assert_eq!(bench.does(Input::Interrupt { turn: old, by: Interrupter::User }), did(&[], &[]));
     assert!(bench.machine.volatile().sampling.is_some());
+}
+
+#[test]
+fn one_request_takes_a_bounded_part_of_the_mail() {
+    let mails = |did: &Did| did.batches.iter().map(|batch| batch.matches("mail!").count()).sum::<usize>();
+    let mut bench = Bench::root();
+    bench.turn();
+    for n in 1..=100 {
+        bench.mail(9, n, MailKind::Message);
+    }
+    bench.answer(&[exec("a")]);
+    bench.held("a");
+    let next = bench.ended("a");
+    assert_eq!((mails(&next), next.effects.as_slice()), (64, ["sample#1".to_owned()].as_slice()));
+    bench.answer(&[exec("b")]);
+    bench.held("b");
+    let last = bench.ended("b");
+    assert_eq!((mails(&last), last.effects.as_slice()), (36, ["sample#1".to_owned()].as_slice()));
 }
