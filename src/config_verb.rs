@@ -16,10 +16,7 @@ use crate::text::safe;
 /// Shows it.
 pub fn run(args: &ConfigArgs) -> Exit {
     match show(args) {
-        Ok((pieces, exit)) => {
-            write_now(&pieces);
-            exit
-        }
+        Ok((pieces, exit)) => write_now(&pieces, exit),
         // The terminal record is `exec`'s.
         Err(failure) => Ending::failed(&failure).say_now(false),
     }

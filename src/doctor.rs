@@ -22,14 +22,11 @@ pub fn run(args: &DoctorArgs) -> Exit {
     match examine(args) {
         Ok((homes, checks)) => {
             let text = if args.json { report::as_json(&homes, &checks) } else { report::as_lines(&checks) };
-            write_now(&[Piece::Stdout(text)]);
-            if checks.iter().any(Check::is_failure) { Exit::Failure } else { Exit::Done }
+            let is_fine = !checks.iter().any(Check::is_failure);
+            write_now(&[Piece::Stdout(text)], if is_fine { Exit::Done } else { Exit::Failure })
         }
         // There is no home, or no directory to work in: nothing can be looked at.
-        Err(failure) => {
-            write_now(&[Piece::err(format!("sapwood: {failure}"))]);
-            failure.exit
-        }
+        Err(failure) => write_now(&[Piece::err(format!("sapwood: {failure}"))], failure.exit),
     }
 }
 

@@ -194,8 +194,7 @@ impl Ending {
 
     /// Says it at once.
     pub fn say_now(&self, json: bool) -> Exit {
-        write_now(&self.pieces(json));
-        self.exit
+        write_now(&self.pieces(json), self.exit)
     }
 }
 

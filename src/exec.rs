@@ -119,7 +119,7 @@ impl Run {
             while !pieces.is_empty() {
                 output.take(&mut pieces).await;
             }
-            output.finish().await;
+            ending.exit = output.finish().await.exit(ending.exit);
         });
         match signals {
             Some(mut signals) => signals.or_exit(last_words).await,

@@ -62,6 +62,8 @@ fn target(named: &Path) -> io::Result<Target> {
             let is_open = ["/dev", "/proc"].iter().any(|names| path.starts_with(names) && !real.starts_with(names));
             if is_open { Ok(Target::Stream(path)) } else { file(real) }
         }
+        // A name that ends with a slash is that of a folder, also where there is none.
+        Err(_) if named.as_os_str().as_encoded_bytes().ends_with(b"/") => Err(io::ErrorKind::IsADirectory.into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => file(path),
         Err(error) => Err(error),
     }

@@ -68,8 +68,7 @@ fn main() -> ExitCode {
 }
 
 fn say(page: &str) -> exit::Exit {
-    write_now(&[Piece::Stdout(page.to_owned())]);
-    exit::Exit::Done
+    write_now(&[Piece::Stdout(page.to_owned())], exit::Exit::Done)
 }
 
 /// What the rooms below report goes to stderr: warnings, or what `RUST_LOG` names.

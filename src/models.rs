@@ -23,10 +23,7 @@ const CUT: usize = 60;
 pub fn run(args: &ModelsArgs) -> Exit {
     match list(args) {
         Ok(exit) => exit,
-        Err(failure) => {
-            write_now(&[Piece::err(format!("sapwood: {failure}"))]);
-            failure.exit
-        }
+        Err(failure) => write_now(&[Piece::err(format!("sapwood: {failure}"))], failure.exit),
     }
 }
 
@@ -56,10 +53,10 @@ fn list(args: &ModelsArgs) -> Result<Exit, Failure> {
     warnings.extend(more);
     let text = if args.json { as_json(&id, &catalogue) } else { as_table(&id, &catalogue) };
     let said = warnings.iter().map(|warning| Piece::err(format!("warning: {}", safe(warning))));
-    write_now(&said.chain([Piece::Stdout(text)]).collect::<Vec<_>>());
+    let said: Vec<Piece> = said.chain([Piece::Stdout(text)]).collect();
     // Who wants to know what the provider says now does not get something else for it.
     let is_missed = args.refresh && fetch.is_some() && catalogue.source() != Source::Provider;
-    Ok(if is_missed { Exit::Provider } else { Exit::Done })
+    Ok(write_now(&said, if is_missed { Exit::Provider } else { Exit::Done }))
 }
 
 /// Where lists of models are kept: never in a Codex home, which has its own file of that name.

@@ -7,11 +7,13 @@ mod log;
 mod writer;
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, watch};
 
+use crate::exit::Exit;
 use crate::terminal::draw::Line;
 use crate::terminal::screen;
 
@@ -48,6 +50,30 @@ impl Piece {
     }
 }
 
+/// What became of stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stdout {
+    /// It takes what it is given.
+    Open,
+    /// Its reader is gone, and misses nothing that it asked for.
+    Unread,
+    /// It cannot be written, and what somebody wants to read is lost.
+    Failed,
+}
+
+impl Stdout {
+    /// After a write that failed.
+    fn after(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe { Stdout::Unread } else { Stdout::Failed }
+    }
+
+    /// How a program ends that ends with `exit` but for this: a success that nobody can read is none.
+    pub fn exit(self, exit: Exit) -> Exit {
+        let is_good = matches!(exit, Exit::Done | Exit::Partial);
+        if self == Stdout::Failed && is_good { Exit::Failure } else { exit }
+    }
+}
+
 /// What is to become of the tree on the screen. Written by whoever draws, taken by the writer.
 #[derive(Debug, Default)]
 struct Next {
@@ -71,7 +97,7 @@ impl Slot {
 pub struct Output {
     queue: mpsc::Sender<Piece>,
     slot: Slot,
-    closed: watch::Receiver<bool>,
+    stdout: watch::Receiver<Stdout>,
     /// Ends when the thread does.
     done: mpsc::Receiver<()>,
     _thread: JoinHandle<()>,
@@ -80,16 +106,16 @@ pub struct Output {
 impl Output {
     pub fn start() -> Self {
         let (queue, pieces) = mpsc::channel(QUEUE);
-        let (broken, closed) = watch::channel(false);
+        let (state, stdout) = watch::channel(Stdout::Open);
         let (alive, done) = mpsc::channel(1);
         let slot = Slot::default();
         let next = slot.clone();
         log::through(queue.downgrade());
         let _thread = std::thread::spawn(move || {
             let _alive = alive;
-            writer::run(pieces, &next, &broken);
+            writer::run(pieces, &next, &state);
         });
-        Self { queue, slot, closed, done, _thread }
+        Self { queue, slot, stdout, done, _thread }
     }
 
     /// Waits for room, then takes the first piece.
@@ -117,18 +143,19 @@ impl Output {
 
     /// Returns when stdout can no longer be written.
     pub async fn closed(&self) {
-        let mut closed = self.closed.clone();
-        if closed.wait_for(|closed| *closed).await.is_err() {
+        let mut stdout = self.stdout.clone();
+        if stdout.wait_for(|stdout| *stdout != Stdout::Open).await.is_err() {
             std::future::pending().await
         }
     }
 
-    /// Returns when all that is queued is written.
-    pub async fn finish(mut self) {
+    /// Returns when all that is queued is written, with what became of stdout.
+    pub async fn finish(mut self) -> Stdout {
         // In its place one that leads nowhere: the thread ends when the queue is closed and empty.
         self.queue = mpsc::channel(1).0;
         // Nothing is ever sent: it returns when the thread is gone.
         let _ = self.done.recv().await;
+        *self.stdout.borrow()
     }
 }
 

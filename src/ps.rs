@@ -22,15 +22,12 @@ use crate::text::{one_line, thousands};
 /// Shows what there is.
 pub fn run(args: &PsArgs) -> Exit {
     match show(args) {
-        Ok(()) => Exit::Done,
-        Err(failure) => {
-            write_now(&[Piece::err(format!("sapwood: {failure}"))]);
-            failure.exit
-        }
+        Ok(exit) => exit,
+        Err(failure) => write_now(&[Piece::err(format!("sapwood: {failure}"))], failure.exit),
     }
 }
 
-fn show(args: &PsArgs) -> Result<(), Failure> {
+fn show(args: &PsArgs) -> Result<Exit, Failure> {
     let homes = Homes::find(args.home.as_deref())?;
     let mut places = vec![homes.home.clone()];
     // The rehearsal of a Codex home keeps its rollouts in ours.
@@ -42,8 +39,7 @@ fn show(args: &PsArgs) -> Result<(), Failure> {
         all.push((home, agents(home)?));
     }
     let text = if args.json { as_json(&places, &all) } else { as_tables(&all) };
-    write_now(&[Piece::Stdout(text)]);
-    Ok(())
+    Ok(write_now(&[Piece::Stdout(text)], Exit::Done))
 }
 
 /// One agent, as it is shown.

@@ -32,6 +32,10 @@ pub fn find(journal: &dyn Journal, wanted: &Wanted, cwd: &Path) -> Result<Found,
                 .ok_or_else(|| Failure::usage("there is no tree in this home yet; `sapwood exec` starts one"))
         }
         Wanted::Id(id) => {
+            // Everything begins with nothing: a variable that is not set is no choice.
+            if id.is_empty() {
+                return Err(Failure::usage("the ID of the tree to resume is empty; `sapwood ps` lists what is there"));
+            }
             let wanted = id.to_ascii_lowercase();
             let matching: Vec<&Entry> =
                 entries.iter().filter(|entry| entry.thread.to_string().starts_with(&wanted)).collect();

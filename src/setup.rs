@@ -14,6 +14,7 @@ use sapwood_actors::clock::{Clock, SystemClock};
 use sapwood_actors::fold;
 use sapwood_actors::process::sandbox;
 use sapwood_actors::service::ServiceError;
+use sapwood_actors::tree::INPUT_BYTES;
 use sapwood_model::catalogue::{Catalogues, Fetch, Refresh};
 use sapwood_rollout::FileJournal;
 
@@ -58,6 +59,9 @@ impl Setup {
     pub fn new(args: &ExecArgs, originator: Option<&str>) -> Result<Self, Failure> {
         let cwd = directory(args.cd.as_deref())?;
         let flag = args.sandbox.as_deref().map(sandbox_flag).transpose()?;
+        if args.model.as_ref().is_some_and(|model| model.trim().is_empty()) {
+            return Err(Failure::usage("-m needs the name of a model, and is empty"));
+        }
         let homes = Homes::find(args.home.as_deref())?;
         let places = Places { homes: &homes, cwd: &cwd, profile: args.profile.as_deref(), overrides: &args.overrides };
         let config = Config::load(&places)?;
@@ -218,7 +222,14 @@ pub fn prompt(prompt: Option<&Prompt>) -> Result<Option<String>, Failure> {
         None if std::io::stdin().is_terminal() => return Ok(None),
         Some(Prompt::Stdin) | None => {
             let mut bytes = Vec::new();
-            match std::io::stdin().lock().read_to_end(&mut bytes) {
+            // One byte more tells that there is too much; an endless stdin is not kept.
+            match std::io::stdin().lock().take(INPUT_BYTES as u64 + 1).read_to_end(&mut bytes) {
+                Ok(_) if bytes.len() > INPUT_BYTES => {
+                    return Err(Failure::usage(format!(
+                        "the prompt on stdin has more than {INPUT_BYTES} bytes, the most that are accepted; put it into a \
+                         file and say where it is"
+                    )));
+                }
                 Ok(_) => {}
                 // Nothing is there to be read: as good as an empty one.
                 Err(_) if prompt.is_none() => return Ok(None),

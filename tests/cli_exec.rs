@@ -53,6 +53,36 @@ fn the_rehearsal_of_a_codex_home_writes_into_ours() {
 }
 
 #[test]
+fn a_prompt_beyond_its_bound_is_refused_before_anything_starts() {
+    let world = World::new();
+    let script = world.script("s", json!([{"reply": [{"text": "ok"}]}]));
+    let most = 10 * 1024 * 1024;
+    for (bytes, code) in [(most, 0), (most + 1, 2)] {
+        let command = world.sapwood(["exec", "-q", "-"].into_iter().chain(script.iter().map(String::as_str)));
+        let ran = support::with_stdin(command, &vec![b'a'; bytes]);
+        assert_eq!(ran.code, code, "{bytes}: {}", ran.err);
+        assert_eq!(ran.err.contains("more than 10485760 bytes"), code == 2, "{}", ran.err);
+        assert_eq!(world.rollouts().len(), 1, "only the first is a tree");
+    }
+}
+
+#[test]
+fn what_is_empty_is_no_choice() {
+    let world = World::new();
+    let script = world.script("s", json!([{"reply": [{"text": "ok"}]}]));
+    assert_eq!(world.exec(&script, &["go"]).code, 0);
+    for (args, why) in [
+        (&["resume", "", "more"], "the ID of the tree to resume is empty"),
+        (&["-m", " ", "go"], "-m needs the name of a model"),
+    ] {
+        let ran = world.exec(&script, args);
+        assert_eq!(ran.code, 2, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(why), "{}", ran.err);
+    }
+    assert_eq!(world.rollouts().len(), 1);
+}
+
+#[test]
 fn our_own_home_is_chosen_by_flag_then_environment_then_codexs_variable() {
     let world = World::new();
     let script = world.script("s", json!([{"reply": [{"text": "ok"}]}]));

@@ -66,6 +66,7 @@ fn a_file_that_cannot_be_written_is_refused_before_anything_starts() {
         ("nowhere/x", "No such file or directory"),
         ("folder", "is a directory"),
         ("plain/x", "Not a directory"),
+        ("missing/", "is a directory"),
         ("/proc/x", "in /proc"),
     ] {
         let ran = world.exec(&script(&world), &["go", "-o", name]);
@@ -109,6 +110,42 @@ fn nothing_is_written_when_the_run_failed() {
     assert_eq!(ran.code, 4, "{}", ran.err);
     assert_eq!(fs::read_to_string(old).unwrap(), "old");
     assert_eq!(work(&world), ["old.txt"]);
+}
+
+#[test]
+fn a_stdout_that_cannot_be_written_is_a_failure_and_said() {
+    let world = World::new();
+    let script = script(&world);
+    let full = |args: &[&str]| {
+        let stdout = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let script = if args[0] == "exec" { &script[..] } else { &[] };
+        let mut command = world.sapwood(args.iter().copied().chain(script.iter().map(String::as_str)));
+        Ran::of(command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap())
+    };
+    let verbs: [&[&str]; 9] = [
+        &["exec", "-q", "go"],
+        &["exec", "-q", "--json", "go"],
+        &["ps", "--json"],
+        &["config", "get"],
+        &["models"],
+        &["doctor", "--json"],
+        &["completion", "bash"],
+        &["--help"],
+        &["version"],
+    ];
+    for args in verbs {
+        let ran = full(args);
+        assert_eq!(ran.code, 1, "{args:?}: {}", ran.err);
+        assert_eq!(
+            ran.err.matches("sapwood: stdout cannot be written: No space left").count(),
+            1,
+            "{args:?}: {}",
+            ran.err
+        );
+    }
+    // Whatever else went wrong comes first.
+    let ran = full(&["config", "check", "-c", "sandbox_mode=none"]);
+    assert_eq!(ran.code, 3, "{}", ran.err);
 }
 
 #[test]

@@ -415,19 +415,18 @@ mod tests {
                 wake: false,
                 from: None,
                 body: Some(Body::Settings {
-                    settings: ThreadSettings { model: Some("m".into()), effort: Some(None), ..ThreadSettings::default() },
+                    settings: ThreadSettings {
+                        model: Some("m".into()),
+                        effort: Some(None),
+                        ..ThreadSettings::default()
+                    },
                 }),
             }),
             Own::Settled(Settled { id: id.clone(), how: How::DeadLetter }),
             Own::Begun(Begun { id }),
             Own::ToolStarted(ToolStarted { call: call.clone(), group: Some(ProcessGroup { id: 7, start: 9 }) }),
             Own::Spawn(Spawn { child: thread, call: call.clone(), path: path.clone(), fork: None }),
-            Own::Spawn(Spawn {
-                child: thread,
-                call: call.clone(),
-                path,
-                fork: Some(Fork { end: 12, turns: Some(2) }),
-            }),
+            Own::Spawn(Spawn { child: thread, call: call.clone(), path, fork: Some(Fork { end: 12, turns: Some(2) }) }),
             Own::ToolEnded(EarlyOutput { call: call.clone(), text: "out".into() }),
             Own::Waiting(Waiting { call, until: Millis(5) }),
             Own::Paused(Paused { until: Some(Millis(7)), reason: "used up".into() }),

@@ -4,20 +4,25 @@ use std::io::{self, Write};
 
 use tokio::sync::{mpsc, watch};
 
-use super::{Piece, Slot};
+use super::{Piece, Slot, Stdout};
+use crate::exit::Exit;
 use crate::terminal::screen::{self, Screen};
 
 /// Pieces that are written at once around one frame, at most.
 const BATCH: usize = 64;
 
 /// Writes until the queue is closed and empty.
-pub fn run(mut pieces: mpsc::Receiver<Piece>, slot: &Slot, broken: &watch::Sender<bool>) {
+pub fn run(mut pieces: mpsc::Receiver<Piece>, slot: &Slot, stdout: &watch::Sender<Stdout>) {
     let mut writer = Writer { screen: None, above: String::new() };
     while let Some(first) = pieces.blocking_recv() {
         let (mut next, mut taken) = (Some(first), 0);
         while let Some(piece) = next {
-            if writer.take(piece, slot, *broken.borrow()).is_err() {
-                broken.send_replace(true);
+            let is_open = *stdout.borrow() == Stdout::Open;
+            if let Err(error) = writer.take(piece, slot, is_open) {
+                stdout.send_replace(Stdout::after(&error));
+                let why = complaint(&error).map(Piece::Stderr);
+                // Nothing goes to stdout with it, so it cannot fail.
+                let _ = why.map(|why| writer.take(why, slot, false));
             }
             taken += 1;
             next = if taken < BATCH { pieces.try_recv().ok() } else { None };
@@ -27,20 +32,28 @@ pub fn run(mut pieces: mpsc::Receiver<Piece>, slot: &Slot, broken: &watch::Sende
     writer.leave();
 }
 
-/// Writes at once, where nothing runs yet that could be held up.
-pub fn write_now(pieces: &[Piece]) {
+/// Writes at once, where nothing runs yet that could be held up. Returns `exit`, or what it becomes where stdout cannot
+/// be written.
+pub fn write_now(pieces: &[Piece], exit: Exit) -> Exit {
     for piece in pieces {
         match piece {
             Piece::Stdout(text) => {
-                // A reader that is gone misses nothing that it asked for.
-                if out(text).is_err() {
-                    return;
+                if let Err(error) = out(text) {
+                    complaint(&error).iter().for_each(|why| err(why));
+                    return Stdout::after(&error).exit(exit);
                 }
             }
             Piece::Stderr(text) => err(text),
             Piece::Frame | Piece::Last(_) => {}
         }
     }
+    exit
+}
+
+/// What is said of an output that is lost. Of a reader that is gone there is nothing to say.
+fn complaint(error: &io::Error) -> Option<String> {
+    let is_lost = Stdout::after(error) == Stdout::Failed;
+    is_lost.then(|| format!("sapwood: stdout cannot be written: {error}; what was meant for it is lost\n"))
 }
 
 struct Writer {
@@ -51,12 +64,12 @@ struct Writer {
 }
 
 impl Writer {
-    /// An error means that stdout is closed.
-    fn take(&mut self, piece: Piece, slot: &Slot, is_closed: bool) -> io::Result<()> {
+    /// An error means that stdout takes no more.
+    fn take(&mut self, piece: Piece, slot: &Slot, is_open: bool) -> io::Result<()> {
         match piece {
             Piece::Stderr(text) if self.screen.is_some() => self.above.push_str(&text),
             Piece::Stderr(text) => err(&text),
-            Piece::Stdout(_) if is_closed => {}
+            Piece::Stdout(_) if !is_open => {}
             Piece::Stdout(text) => {
                 // It may be the same terminal: nothing of the tree stays under it.
                 self.clear(slot);

@@ -20,11 +20,11 @@ struct Measured {
     refused: usize,
     /// Refused after the first tenth of all requests.
     refused_later: usize,
-    /// Of what the server allowed between the first request and the last child's, as a part of 1.
+    /// Of what the server allowed between the first and the last child's requests, as a part of 1.
     used: f64,
     /// The place of the root's first request after its children were spawned.
     root_at: usize,
-    /// From the first request to the last child's.
+    /// From the first child's request to the last one's.
     lasted: Duration,
     /// Allowed and refused in each five seconds.
     course: Vec<(usize, usize)>,
@@ -37,10 +37,12 @@ impl Measured {
         let warm = verdicts.len() / 10;
         let refused_later = verdicts[warm..].iter().filter(|verdict| !verdict.allowed).count();
         let last = verdicts.iter().rposition(|verdict| verdict.agent != "/root").unwrap();
-        let lasted = verdicts[last].when - verdicts[0].when;
+        // Before the first child is there, only the root asks.
+        let first = verdicts.iter().position(|verdict| verdict.agent != "/root").unwrap();
+        let lasted = verdicts[last].when - verdicts[first].when;
         // What is saved up at the beginning is a second's worth.
         let possible = f64::from(limits.per_second) * (lasted.as_secs_f64() + 1.0);
-        let until_last = verdicts[..=last].iter().filter(|verdict| verdict.allowed).count();
+        let until_last = verdicts[first..=last].iter().filter(|verdict| verdict.allowed).count();
         let root_at = verdicts.iter().skip(1).position(|verdict| verdict.agent == "/root").unwrap();
         let mut course = Vec::new();
         for verdict in &verdicts {
@@ -75,13 +77,14 @@ async fn run(children: usize, limits: Limited, takes: Duration, patience: Durati
     Measured::of(&ledger, limits)
 }
 
-/// Fewer agents and a server that allows more, so that it takes seconds. How much of the allowance is found in so short
-/// a time is not judged here.
+/// Fewer agents and a server that allows more, so that it takes seconds. The one pause at the beginning, in
+/// which the limit on streams is found, is an eighth of them: so less is asked here than of a long run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_agents_and_a_server_of_twenty_a_second() {
     let limits = Limited { per_second: 20, streams: 4, retry_after: true, headers: true };
     let measured = run(100, limits, Duration::from_millis(100), Duration::from_secs(60)).await;
-    assert!(measured.refused * 10 <= measured.allowed, "{measured:?}");
+    assert!(measured.refused * 20 <= measured.allowed, "at most 5 % are refused: {measured:?}");
+    assert!(measured.used >= 0.7, "at least 70 % of what the server allows: {measured:?}");
     assert!(measured.root_at <= BEFORE_THE_ROOT, "the root comes first: {measured:?}");
 }
 

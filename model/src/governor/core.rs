@@ -2,7 +2,7 @@
 //!
 //! Two limits are learned, because providers have two kinds: how many requests may be *in flight* (the cap), and how
 //! many may be sent in a second (the *rate*). A refusal does not say which one it was. So each refusal is judged by
-//! what was fine a moment ago ([`mod@blame`]): a limit at a value that was accepted recently is innocent.
+//! what was fine a moment ago ([`mod@super::blame`]): a limit at a value that was accepted recently is innocent.
 
 use std::time::Duration;
 

@@ -6,8 +6,9 @@
 //!
 //! What it never does: it sends nothing, reads no header and no key, and starts no task.
 //!
-//! Where to start reading: [`mod@core`] decides what is sent, [`mod@line`] who is next, [`mod@blame`] which limit a refusal was
-//! for. `limit` is how a limit is found that nobody tells, `pace` the one on requests per second, `quota` what headers say, [`numbers`] every constant with its reason. `governor` and `pass` make futures of it.
+//! Where to start reading: [`mod@core`] decides what is sent, [`mod@line`] who is next, [`mod@blame`] which limit a refusal
+//! was for. `limit` is how a limit is found that nobody tells, `pace` the one on requests per second, `quota` what
+//! headers say; [`numbers`] has every constant with its reason. `governor` and `pass` make futures of it.
 
 mod account;
 pub mod blame;

@@ -29,8 +29,6 @@ pub const MEMORY: Duration = Duration::from_secs(30);
 pub const RATE_CUT: f64 = 0.97;
 /// The least that a refusal leaves of the rate, however little was accepted before it.
 pub const RATE_CUT_MOST: f64 = 0.5;
-/// A cut below this part of the rate is deep: its place was a guess, and the next try is as soon as after the first one.
-pub const RATE_CUT_DEEP: f64 = 0.9;
 /// A second that used this part of the rate came near it: a provider's windows do not begin when ours do.
 pub const RATE_NEAR: f64 = 0.8;
 /// A second that used this part of the rate that was refused is as fast as then.
@@ -51,8 +49,8 @@ pub const METER_MIN: Duration = Duration::from_secs(2);
 pub const PERIOD_START: f64 = 15.0;
 /// The same when something else may have been refused.
 pub const PERIOD_SUSPECT: f64 = 2.0;
-/// The same at most for the rate: a refusal or two a minute are well under one in a hundred.
-pub const RATE_PERIOD_MAX: f64 = 120.0;
+/// The same at most for the rate: a refusal a minute is well under one in a hundred.
+pub const RATE_PERIOD_MAX: f64 = 60.0;
 /// The same at most for concurrency. Streams are long, so requests are few, and a refusal weighs more.
 pub const CAP_PERIOD_MAX: f64 = 60.0;
 /// Two refusals this close to each other (a part of the value) are at the same place.

@@ -74,7 +74,6 @@ impl Pace {
         // was refused, almost: it was the pause that made the average low. The truth is between the two.
         let between = (accepted * refused).sqrt().clamp(refused * RATE_CUT_MOST, refused * RATE_CUT);
         match (surely, limit.place()) {
-            (true, _) if between < refused * RATE_CUT_DEEP => limit.suspect(refused, between, PERIOD_START),
             (true, _) => limit.cut(refused, between),
             (false, Some(_)) => limit.cut(refused, refused * RATE_CUT),
             (false, None) => limit.back_to(between),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use reqwest::{Method, Response as Answer, StatusCode};
 use sapwood_protocol::Millis;
 use tokio::time::timeout;
@@ -54,6 +54,9 @@ pub(crate) async fn sample(
     if !is_stream(&answer) {
         return Err(refusal(answer, voice, idle, (parts.now)()).await);
     }
+    if is_packed(answer.headers()) {
+        return Err(voice.packed(answer.headers()));
+    }
     pass.begun();
     let preface = preface(answer.headers(), (parts.now)());
     let mut stream = Stream { answer, voice, idle, now: &*parts.now };
@@ -90,6 +93,12 @@ pub(crate) async fn get(http: &Http, path: &str, max_bytes: usize) -> Result<(By
 fn is_stream(answer: &Answer) -> bool {
     let kind = answer.headers().get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default().to_ascii_lowercase());
     answer.status() == StatusCode::OK && kind.is_none_or(|kind| kind.trim_start().starts_with("text/event-stream"))
+}
+
+/// True for a body that is not sent as it is.
+fn is_packed(headers: &HeaderMap) -> bool {
+    let is_plain = |how: &HeaderValue| how.to_str().is_ok_and(|how| matches!(how.trim(), "" | "identity"));
+    headers.get(CONTENT_ENCODING).is_some_and(|how| !is_plain(how))
 }
 
 fn preface(headers: &HeaderMap, now: Millis) -> Preface {

@@ -3,7 +3,7 @@
 use sapwood_protocol::Millis;
 use serde_json::Value;
 
-use crate::http::limits::{wait_in_text, wait_ms};
+use crate::http::limits::{moment, wait_in_text, wait_ms};
 use crate::port::Refusal;
 
 /// An error in the words of a provider, in any of the shapes in which they write it. What it does not say is empty.
@@ -84,10 +84,10 @@ impl Fault {
         }
     }
 
-    /// When the limit ends, by its own words.
+    /// When the limit ends, by its own words; `None` also for an end that no calendar has.
     pub(crate) fn until(&self, now: Millis) -> Option<Millis> {
-        let at = self.resets_at.map(|secs| Millis(secs.saturating_mul(1000)));
-        at.or_else(|| self.resets_in_ms.map(|ms| now.plus(ms)))
+        let later = || self.resets_in_ms.map(|ms| now.plus(ms)).filter(|at| moment(at.secs()).is_some());
+        self.resets_at.and_then(moment).or_else(later)
     }
 
     /// How long it asks to wait.
@@ -203,6 +203,9 @@ mod tests {
         assert_eq!(fault(json!({"resets_at": 1_795_219_433})).until(Millis(5)), Some(Millis(1_795_219_433_000)));
         assert_eq!(fault(json!({"resets_in_seconds": 2})).until(Millis(5)), Some(Millis(2005)));
         assert_eq!(fault(json!({"resets_at": -1, "resets_in_seconds": "soon"})).until(Millis(5)), None);
+        let beyond = json!({"resets_at": 99_999_999_999_999_u64, "resets_in_seconds": 1e300});
+        assert_eq!(fault(beyond).until(Millis(5)), None);
+        assert_eq!(fault(json!({"resets_at": 1e300, "resets_in_seconds": 2})).until(Millis(5)), Some(Millis(2005)));
         assert_eq!(fault(json!({"message": "Please try again in 1.5s."})).retry_after_ms(), Some(1500));
         assert_eq!(fault(json!({"message": "try again in 9s", "retry_after": 2})).retry_after_ms(), Some(2000));
         assert_eq!(fault(json!({"retry_after": 1e300})).retry_after_ms(), Some(3_600_000));

@@ -26,6 +26,12 @@ pub(crate) fn retry_after_ms(headers: &HeaderMap, now: Millis) -> Option<u64> {
     ms.or_else(secs).or_else(date).map(wait_ms)
 }
 
+/// The moment that many seconds after 1970; `None` for one that no calendar here has, which nobody can have meant.
+pub(crate) fn moment(secs: u64) -> Option<Millis> {
+    jiff::Timestamp::from_second(i64::try_from(secs).ok()?).ok()?;
+    Some(Millis(secs.saturating_mul(1000)))
+}
+
 /// A date as HTTP writes it (`Sat, 21 Nov 2026 00:03:53 GMT`).
 fn date_ms(date: &str) -> Option<Millis> {
     let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
@@ -118,7 +124,7 @@ pub(crate) fn from_headers(headers: &HeaderMap, now: Millis) -> Option<RateLimit
 pub(crate) fn used_up_until(limits: &RateLimits) -> Option<Millis> {
     let windows = [&limits.primary, &limits.secondary].into_iter().flatten();
     let used_up = windows.filter(|window| window.used_percent >= 100.0);
-    used_up.filter_map(|window| window.resets_at).max().map(|secs| Millis(secs.saturating_mul(1000)))
+    used_up.filter_map(|window| moment(window.resets_at?)).max()
 }
 
 /// The account's limits as an event tells them (`codex.rate_limits`); `None` where it is none.
@@ -271,6 +277,8 @@ mod tests {
         let mut known = from_headers(&told, NOW);
         assert_eq!(known, Some(want.clone()));
         assert_eq!(used_up_until(&want), Some(Millis(1_795_219_493_000)));
+        let never = RateLimits { primary: window(100.0, 300, 99_999_999_999_999), ..want.clone() };
+        assert_eq!(used_up_until(&never), None);
         assert_eq!(from_headers(&headers(&[("x-codex-turn-state", "x")]), NOW), None);
 
         let event = br#"{"type":"codex.rate_limits","rate_limits":{"secondary":{"used_percent":5,"window_minutes":10080,"reset_at":7}}}"#;

@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, LOCATION};
 use reqwest::{StatusCode, Url};
 use sapwood_protocol::Millis;
 use serde_json::Value;
@@ -63,7 +63,8 @@ impl Voice<'_> {
             let base = one_line(&self.provider.base_url);
             format!("{} cannot be reached at {base}: {cause}; check base_url and the network", self.who())
         } else {
-            format!("{} closed the connection without an answer: {cause}; try again", self.who())
+            // Closed, reset, or not in HTTP: the cause says which.
+            format!("{} gave no answer that can be read: {cause}; try again", self.who())
         };
         ModelError::Unavailable { status: 0, message, retry_after_ms: None }
     }
@@ -121,6 +122,17 @@ impl Voice<'_> {
             one_line(&self.provider.base_url)
         );
         ModelError::Refused { status: status.as_u16(), reason: Refusal::Other, message }
+    }
+
+    /// A stream that is packed, which nobody asked for.
+    pub(crate) fn packed(&self, headers: &HeaderMap) -> ModelError {
+        let how = headers.get(CONTENT_ENCODING).and_then(|how| how.to_str().ok()).unwrap_or("no known name");
+        let message = format!(
+            "{} answered with the content encoding {}, which was not asked for and is not understood; have it send its streams as they are",
+            self.who(),
+            self.quote(how)
+        );
+        ModelError::Refused { status: 200, reason: Refusal::Other, message }
     }
 
     /// A redirect: a key never travels to where somebody else points.

@@ -90,10 +90,10 @@ async fn a_server_that_speaks_no_tls() {
 
 #[tokio::test]
 async fn no_answer() {
-    let closed = "closed the connection without an answer: connection closed before message completed; try again";
+    let closed = "gave no answer that can be read: connection closed before message completed; try again";
     assert_eq!(outcome(Answer::nothing).await, unavailable(0, None, closed));
     let reset = outcome(Answer::reset).await;
-    assert!(reset.to_string().starts_with(&who("closed the connection without an answer: ")), "{reset}");
+    assert!(reset.to_string().starts_with(&who("gave no answer that can be read: ")), "{reset}");
     assert!(matches!(reset, ModelError::Unavailable { status: 0, .. }));
 }
 
@@ -116,6 +116,11 @@ async fn answers_that_are_no_stream() {
     };
     let what = "answered 307 Temporary Redirect: it redirects to https://elsewhere.test/v2/responses, and redirects are not followed; put the right address into base_url";
     assert_eq!(outcome(redirect).await, refused(307, Refusal::Other, what));
+    let stream = |how: &'static str| move || Answer::events(message().completed()).header("content-encoding", how);
+    let plain = stream("identity");
+    assert!(ask(&http(&Server::start(move |_| plain()).await)).await.is_ok());
+    let what = "answered with the content encoding gzip, which was not asked for and is not understood; have it send its streams as they are";
+    assert_eq!(outcome(stream("gzip")).await, refused(200, Refusal::Other, what));
 }
 
 #[tokio::test]
