@@ -158,7 +158,7 @@ fn state(agent: &Agent, pid: Option<u32>) -> State {
         Some(pid) => State { name, note: Some(format!("pid {pid}")) },
         None => without,
     };
-    let lost = || State { name: "lost", note: Some(format!("its process died; {GOES_ON}")) };
+    let lost = || State { name: "lost", note: Some(format!("its process ended before its turn did; {GOES_ON}")) };
     if let Some(why) = &agent.quarantined {
         return State { name: "quarantined", note: Some(why.clone()) };
     }

@@ -26,11 +26,8 @@ impl Millis {
     /// `YYYY-MM-DDThh:mm:ss.mmmZ`, the timestamp of a rollout line.
     pub fn timestamp(self) -> String {
         // Years beyond 9999 have no place in the format: the clock is wrong, and the line is still a line.
-        let clamped = self.0.min(253_402_300_799_999) as i64;
-        match jiff::Timestamp::from_millisecond(clamped) {
-            Ok(at) => format!("{at:.3}"),
-            Err(_) => "1970-01-01T00:00:00.000Z".to_owned(),
-        }
+        let at = i64::try_from(self.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        format!("{:.3}", at.unwrap_or(jiff::Timestamp::MAX))
     }
 
     /// Reads any RFC 3339 timestamp; `None` for what is none, or lies before 1970.
@@ -52,6 +49,7 @@ mod tests {
             assert_eq!(Millis::parse(&text), Some(Millis(ms)));
         }
         assert_eq!(Millis(1_795_219_433_341).timestamp(), "2026-11-21T00:03:53.341Z");
+        assert_eq!(&Millis(u64::MAX).timestamp()[..4], "9999");
         assert_eq!(Millis::parse("yesterday"), None);
     }
 }

@@ -192,7 +192,7 @@ pub const ALWAYS: &[Fault] = &[
     fault("a redirect", Fails("redirect"), |_| {
         Answer::body("").status(307).header("location", "http://192.0.2.1/elsewhere")
     }),
-    fault("always closed", Fails("closed the connection"), |_| Answer::nothing()),
+    fault("always closed", Fails("gave no answer that can be read"), |_| Answer::nothing()),
     fault("always silent", Fails("did not answer"), |_| Answer::silence()),
     fault("always cut after the item", Fails("stream disconnected"), |good| {
         let at = good.after_items();

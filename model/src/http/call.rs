@@ -7,7 +7,7 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use reqwest::{Method, Response as Answer, StatusCode};
 use sapwood_protocol::Millis;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::governor::Pass;
 use crate::http::body::Slices;
@@ -59,7 +59,7 @@ pub(crate) async fn sample(
     }
     pass.begun();
     let preface = preface(answer.headers(), (parts.now)());
-    let mut stream = Stream { answer, voice, idle, now: &*parts.now };
+    let mut stream = Stream { answer, voice, idle, newest: Instant::now(), now: &*parts.now };
     stream.read(&request.origin.model, preface, &**sink).await
 }
 
@@ -141,6 +141,8 @@ struct Stream<'a> {
     answer: Answer,
     voice: Voice<'a>,
     idle: Duration,
+    /// When the newest event was complete. Comments keep a connection alive, and say nothing.
+    newest: Instant,
     now: &'a (dyn Fn() -> Millis + Send + Sync),
 }
 
@@ -164,7 +166,7 @@ impl Stream<'_> {
     }
 
     async fn chunk(&mut self, items: usize) -> Result<Option<Bytes>, ModelError> {
-        match timeout(self.idle, self.answer.chunk()).await {
+        match timeout_at(self.newest + self.idle, self.answer.chunk()).await {
             Ok(chunk) => chunk.map_err(|error| self.voice.broke(error, items)),
             Err(_) => Err(self.voice.stalled(self.idle, items)),
         }
@@ -172,7 +174,7 @@ impl Stream<'_> {
 
     /// Takes in the events that end in a chunk; the response, if one of them is its last.
     fn take(
-        &self,
+        &mut self,
         mut chunk: &[u8],
         parser: &mut Parser,
         machine: &mut Machine,
@@ -184,6 +186,7 @@ impl Stream<'_> {
                 Ok(None) => return Ok(None),
                 Err(_) => return Err(self.voice.too_long("an event", EVENT_BYTES)),
             };
+            self.newest = Instant::now();
             if let Err(failure) = machine.event(event.name, event.data, tell) {
                 return Err(self.voice.failed(failure, machine.items(), (self.now)()));
             }

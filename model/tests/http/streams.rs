@@ -1,6 +1,7 @@
 //! Calls that are dropped, and providers that are silent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sapwood_model::{Delta, Model, ModelError};
 use sapwood_testkit::sse::{Event, Reply};
@@ -53,6 +54,22 @@ async fn a_provider_that_stalls() {
     let why = "the provider Acme (model gpt-5.5) sent nothing for 300 s (stream_idle_timeout_ms) after 1 item";
     assert_eq!(call.await.unwrap(), Err(ModelError::Cut { why: why.to_owned() }));
     server.until_counts(|counts| counts.closed_early == 1).await;
+}
+
+/// Comments keep a connection alive, and say nothing: a provider that sends only them is silent.
+#[tokio::test]
+async fn a_provider_that_sends_only_comments() {
+    let server = Server::start(|_| {
+        let ping = || [Event::raw(": ping\n\n")];
+        (0..10).fold(Answer::events(ping()), |answer, _| answer.delay(Duration::from_secs(100)).then(ping()))
+    })
+    .await;
+    let http = http(&server);
+    let call = tokio::spawn(async move { ask(&http).await });
+    server.until(|received| received.len() == 1).await;
+    tokio::time::pause();
+    let why = "the provider Acme (model gpt-5.5) sent nothing for 300 s (stream_idle_timeout_ms) before its first item was complete";
+    assert_eq!(call.await.unwrap(), Err(ModelError::Cut { why: why.to_owned() }));
 }
 
 #[tokio::test]
