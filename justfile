@@ -32,7 +32,7 @@ sdk-ts:
 codex *ARGS:
     python3 tests/codex/run.py {{ARGS}}
 
-# What it costs, beside the numbers we are after and the limits of the machine.
+# What it costs, beside the numbers we are after and the limits of the machine; with SAPWOOD_FAKE_MODEL=PROGRAM over HTTP too.
 bench *ARGS:
     cargo bench -p sapwood-actors --bench core -- {{ARGS}}
 
