@@ -19,9 +19,13 @@ pub struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
+    fn of_run(run: &'a Settings) -> Self {
+        Asked { provider: &run.provider, model: &run.model, effort: run.effort.as_ref() }
+    }
+
     /// What this run said, else what the agent has, else what the run has.
     pub(super) fn by(own: &'a Asking, run: &'a Settings) -> Self {
-        let said = Asked { provider: &run.provider, model: &run.model, effort: run.effort.as_ref() };
+        let said = Asked::of_run(run);
         if run.model_is_said {
             return said;
         }
@@ -41,8 +45,7 @@ impl<'a> Asked<'a> {
 
     /// What a child is told, so that it asks the same; nothing where the run says so anyway.
     pub(super) fn for_a_child(self, run: &Settings) -> Option<Box<ThreadSettings>> {
-        let same = Asked { provider: &run.provider, model: &run.model, effort: run.effort.as_ref() };
-        (self != same).then(|| {
+        (self != Asked::of_run(run)).then(|| {
             let (provider, model) = (Some(Arc::clone(self.provider)), Some(Arc::clone(self.model)));
             Box::new(ThreadSettings { provider, model, effort: Some(self.effort.cloned()) })
         })

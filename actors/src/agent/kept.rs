@@ -4,6 +4,8 @@
 //! Codex would drop or add when it reads the item is dropped or added when it is written, once. All else stays as the
 //! model sent it.
 
+use bytes::Bytes;
+use sapwood_protocol::item::ItemView;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
@@ -11,8 +13,18 @@ use serde_json::{Map, Value, json};
 const REASONING: [&str; 6] =
     ["type", "id", "summary", "content", "encrypted_content", "internal_chat_message_metadata_passthrough"];
 
+/// The items of a response as they are kept.
+pub(super) fn keep(items: &mut [Bytes]) {
+    for json in items {
+        let changed = ItemView::parse(json).and_then(|item| kept(&item.kind, json));
+        if let Some(kept) = changed {
+            *json = Bytes::from(String::from(Box::<str>::from(kept)));
+        }
+    }
+}
+
 /// The item as it is kept, where that differs from what the model sent.
-pub(super) fn kept(kind: &str, json: &[u8]) -> Option<Box<RawValue>> {
+fn kept(kind: &str, json: &[u8]) -> Option<Box<RawValue>> {
     let change = match kind {
         "reasoning" => reasoning,
         "message" => message,

@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 use super::asked::Asked;
 use super::effect::{ToolEnd, ToolResult};
 use super::fork::Inherited;
-use super::kept::kept;
 use super::legacy;
 use super::settings::{SandboxMode, Settings};
 use super::state::{Agent, Identity};
@@ -182,10 +181,8 @@ impl Batch {
             let (Some(item), Ok(raw)) = (ItemView::parse(json), serde_json::from_slice::<&RawValue>(json)) else {
                 continue;
             };
-            let kept = kept(&item.kind, json);
-            let raw = kept.as_deref().unwrap_or(raw);
             let id = item.id.as_ref().map_or("", |id| id.as_str());
-            if let Some(shown) = shown_item(&item, id, raw.get().as_bytes()) {
+            if let Some(shown) = shown_item(&item, id, json) {
                 self.completed(identity.thread, &turn.id, shown, self.now, None);
             }
             self.codex("response_item", raw, None);

@@ -8,7 +8,7 @@ use sapwood_protocol::own::{Outcome, Own, Paused};
 use sapwood_protocol::{Millis, RateLimits};
 
 use super::effect::{Effect, Event, Shown, Timer, Want};
-use super::kept::kept;
+use super::kept::keep;
 use super::lines;
 use super::machine::Step;
 use super::settings::OnUsageLimit;
@@ -95,7 +95,8 @@ impl Step<'_, '_> {
     pub(super) fn sampled(&mut self, result: Result<Response, ModelError>) {
         let Some(turn) = &self.agent.turn else { return };
         match result {
-            Ok(response) => {
+            Ok(mut response) => {
+                keep(&mut response.items);
                 self.volatile.failures = Failures::default();
                 self.volatile.resumed = false;
                 if let Some(limits) = &response.limits {
@@ -159,9 +160,6 @@ impl Step<'_, '_> {
 fn shown(json: &[u8]) -> Option<Shown> {
     let item = ItemView::parse(json)?;
     let id = item.id.as_ref().map(|id| id.to_string()).unwrap_or_default();
-    // Clients see what the rollout says.
-    let kept = kept(&item.kind, json);
-    let json = kept.as_deref().map_or(json, |kept| kept.get().as_bytes());
     match &*item.kind {
         "message" => Some(Shown::Agent { id, text: message_text(json)? }),
         "reasoning" => Some(Shown::Reasoning { id, text: lines::reasoning_summary(json).join("\n") }),
