@@ -1,12 +1,13 @@
 //! Opening a database of another program without leaving a trace.
 //!
 //! SQLite writes when it reads: beside a database in WAL mode it makes an index (`-shm`), and marks in it what it reads.
-//! So a database is opened in one of three ways, by what stands beside it:
+//! So a database is opened in one of four ways, by what stands beside it:
 //! - a log (`-wal`) and its index: read-only, and the index too. With nobody else there SQLite keeps an index of its own
 //!   in memory; with Codex there it takes shared locks, which change no byte.
 //! - a log without its index, which is what an unclean end leaves: nobody has it open, so both files are copied into a
 //!   private folder for the moment of the reading.
-//! - no log, or an empty one: as a file that does not change, and afterwards it is looked whether that was so.
+//! - a rollback journal, which an unclean end leaves too: read-only, so that SQLite itself says that it has to be played back.
+//! - none of these, or an empty log: as a file that does not change, and afterwards it is looked whether that was so.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -41,6 +42,11 @@ impl Name {
     fn file(self) -> String {
         format!("{}_{}.sqlite", self.stem, self.version)
     }
+
+    /// Where it is in a home.
+    pub(crate) fn place(self, home: &Path) -> PathBuf {
+        home.join(self.file())
+    }
 }
 
 /// The versions of a database that are in a home, in no order.
@@ -60,10 +66,10 @@ pub(crate) fn with<T>(
     name: &Name,
     mut read: impl FnMut(&Connection) -> Result<T, rusqlite::Error>,
 ) -> Result<Option<T>, Warning> {
-    let place = home.join(name.file());
+    let place = name.place(home);
     let versions = versions(home, name);
     if let Some(newer) = versions.iter().copied().max().filter(|newest| *newest > name.version) {
-        let place = home.join(Name { version: newer, ..*name }.file());
+        let place = Name { version: newer, ..*name }.place(home);
         return Err(Warning::Newer { place, known: name.file() });
     }
     if !versions.contains(&name.version) {

@@ -35,7 +35,7 @@ pub(crate) fn read(
     for thread in threads {
         if rows.iter().filter(|(parent, _)| parent == thread).count() == MAX_CLOSED {
             let why = format!("of its closed children, no more than {MAX_CLOSED} are taken over");
-            warnings.push(Warning::Row { place: home.join("state_5.sqlite"), thread: *thread, why });
+            warnings.push(Warning::Row { place: NAME.place(home), thread: *thread, why });
         }
     }
     for (parent, child) in rows {
@@ -43,7 +43,7 @@ pub(crate) fn read(
             Ok(child) => closed.push((parent, child)),
             Err(_) => {
                 let why = format!("its closed child `{child}` has no thread id, and is passed over");
-                warnings.push(Warning::Row { place: home.join("state_5.sqlite"), thread: parent, why });
+                warnings.push(Warning::Row { place: NAME.place(home), thread: parent, why });
             }
         }
     }

@@ -35,7 +35,7 @@ pub(crate) fn read(
             Ok(goal) => goals.push((thread, goal)),
             Err(status) => {
                 let why = format!("its goal has the unknown status `{status}`, and is not taken over");
-                warnings.push(Warning::Row { place: home.join("goals_1.sqlite"), thread, why });
+                warnings.push(Warning::Row { place: NAME.place(home), thread, why });
             }
         }
     }

@@ -54,13 +54,13 @@ pub(crate) fn read(
             rows.remove(beyond);
             let why =
                 format!("it has more than {MAX_QUEUED} queued messages, and the first {MAX_QUEUED} are taken over");
-            warnings.push(Warning::Row { place: home.join("queue_1.sqlite"), thread: *thread, why });
+            warnings.push(Warning::Row { place: NAME.place(home), thread: *thread, why });
         }
     }
     for (thread, id, payload) in rows {
         let mut note = |why: String| {
             let why = format!("its queued message {id} {why}");
-            warnings.push(Warning::Row { place: home.join("queue_1.sqlite"), thread, why });
+            warnings.push(Warning::Row { place: NAME.place(home), thread, why });
         };
         match text(&payload) {
             Ok((text, 0)) => queued.push(Queued { thread, id, text }),
