@@ -9,7 +9,7 @@ use crate::ending::Ending;
 use crate::exit::{Exit, Failure};
 use crate::home::Homes;
 use crate::output::{Piece, write_now};
-use crate::providers::{Environment, Providers};
+use crate::providers::Providers;
 use crate::setup::directory;
 use crate::text::safe;
 
@@ -204,8 +204,7 @@ fn check(reading: &Reading, homes: &Homes, json: bool) -> (Vec<Piece>, Exit) {
 
 /// The provider that a run would ask, as far as it can be told without asking it.
 fn check_provider(config: &Config, homes: &Homes) -> Vec<(&'static str, String)> {
-    let now = std::sync::Arc::new(|| sapwood_actors::clock::Clock::now(&sapwood_actors::clock::SystemClock));
-    let providers = Providers::new(config, Environment::of_process(&homes.codex), "sapwood", now);
+    let providers = Providers::of_process(config, homes, "sapwood");
     let chosen = providers.chosen(config);
     let mut found: Vec<_> = providers.warnings(&chosen).into_iter().map(|warning| ("warning", warning)).collect();
     found.extend(providers.check(&chosen).err().map(|failure| ("error", failure.message)));

@@ -1,7 +1,6 @@
 //! `models`: what the provider has, and where that is known from.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use sapwood_actors::clock::{Clock, SystemClock};
 use sapwood_model::catalogue::{Catalogue, Catalogues, Fetch, ModelInfo, Refresh, Source, Visibility};
@@ -13,7 +12,7 @@ use crate::config::{Config, Places};
 use crate::exit::{Exit, Failure};
 use crate::home::Homes;
 use crate::output::{Piece, write_now};
-use crate::providers::{Environment, Providers};
+use crate::providers::Providers;
 use crate::text::{one_line, pad, safe, thousands, width};
 
 /// The longest piece of a provider's text in a table.
@@ -32,8 +31,7 @@ fn list(args: &ModelsArgs) -> Result<Exit, Failure> {
     let cwd = crate::setup::directory(None)?;
     let (profile, overrides) = (args.profile.as_deref(), &args.overrides[..]);
     let config = Config::load(&Places { homes: &homes, cwd: &cwd, profile, overrides })?;
-    let now = Arc::new(|| SystemClock.now());
-    let providers = Providers::new(&config, Environment::of_process(&homes.codex), "sapwood_models", now);
+    let providers = Providers::of_process(&config, &homes, "sapwood_models");
     let id = providers.chosen(&config);
     let mut warnings = config.warnings.clone();
     let http = providers.http(&id).or_else(|failure| {

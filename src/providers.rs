@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sapwood_actors::agent::settings::Retries;
+use sapwood_actors::clock::{Clock, SystemClock};
 use sapwood_model::http::Now;
 use sapwood_model::{
     BoxFuture, DeltaSink, Governors, Http, Model, ModelError, Provider, Refusal, Rehearsal, Request, Response, Script,
@@ -21,6 +22,7 @@ use sapwood_model::{
 
 use crate::config::{Config, ProviderTable};
 use crate::exit::Failure;
+use crate::home::Homes;
 
 pub use address::is_exposed;
 pub use choice::Choice;
@@ -53,7 +55,25 @@ pub struct Providers {
 struct Entry {
     how: How,
     /// Made when it is asked first; what is wrong with it stays wrong.
-    made: OnceLock<Result<Arc<dyn Model>, Failure>>,
+    made: OnceLock<Result<Made, Failure>>,
+}
+
+/// A provider that can be asked.
+#[derive(Clone)]
+struct Made {
+    model: Arc<dyn Model>,
+    /// The same over HTTP, where it is: one client, with its connections.
+    http: Option<Http>,
+}
+
+impl Made {
+    fn here(model: impl Model) -> Self {
+        Self { model: Arc::new(model), http: None }
+    }
+
+    fn over(http: Http) -> Self {
+        Self { model: Arc::new(http.clone()), http: Some(http) }
+    }
 }
 
 /// How a provider is asked.
@@ -84,6 +104,11 @@ impl Providers {
             governors: Governors::new(Arc::clone(&now)),
             now,
         }
+    }
+
+    /// The same for this process, its clock and what it reads of Codex's home.
+    pub fn of_process(config: &Config, homes: &Homes, originator: &str) -> Self {
+        Self::new(config, Environment::of_process(&homes.codex), originator, Arc::new(|| SystemClock.now()))
     }
 
     /// Who is asked where only the configuration says so: a key in the environment is as good as a word.
@@ -122,15 +147,21 @@ impl Providers {
     /// # Errors
     /// A provider that is not configured, or that cannot be asked as it is.
     pub fn model(&self, id: &str) -> Result<Arc<dyn Model>, Failure> {
-        let entry = self.entries.get(id).ok_or_else(|| not_configured(id))?;
-        let make = || -> Result<Arc<dyn Model>, Failure> {
-            match &entry.how {
-                How::Rehearsal => Ok(Arc::new(Rehearsal)),
-                How::Scripted(config) => Ok(Arc::new(scripted(config)?)),
-                How::Http(table) => Ok(Arc::new(self.client(id, table)?)),
-            }
+        self.made(id).map(|made| made.model)
+    }
+
+    fn made(&self, id: &str) -> Result<Made, Failure> {
+        let entry = self.entry(id)?;
+        let make = || match &entry.how {
+            How::Rehearsal => Ok(Made::here(Rehearsal)),
+            How::Scripted(config) => scripted(config).map(Made::here),
+            How::Http(table) => self.client(id, table).map(Made::over),
         };
         entry.made.get_or_init(make).clone()
+    }
+
+    fn entry(&self, id: &str) -> Result<&Entry, Failure> {
+        self.entries.get(id).ok_or_else(|| not_configured(id))
     }
 
     /// Looks whether a provider could be asked, as far as that is known without asking it. Writes nothing.
@@ -138,21 +169,21 @@ impl Providers {
     /// # Errors
     /// As [`Providers::model`].
     pub fn check(&self, id: &str) -> Result<(), Failure> {
-        match &self.entries.get(id).ok_or_else(|| not_configured(id))?.how {
+        match &self.entry(id)?.how {
             How::Rehearsal => Ok(()),
             How::Scripted(config) => script(config).map(|_| ()),
-            How::Http(table) => self.client(id, table).map(|_| ()),
+            How::Http(_) => self.made(id).map(|_| ()),
         }
     }
 
-    /// A client of a provider over HTTP, to ask it something else than a model's answer. None for a provider in this
+    /// The client of a provider over HTTP, to ask it something else than a model's answer. None for a provider in this
     /// process.
     ///
     /// # Errors
     /// As [`Providers::model`].
     pub fn http(&self, id: &str) -> Result<Option<Http>, Failure> {
-        match &self.entries.get(id).ok_or_else(|| not_configured(id))?.how {
-            How::Http(table) => self.client(id, table).map(Some),
+        match &self.entry(id)?.how {
+            How::Http(_) => self.made(id).map(|made| made.http),
             How::Rehearsal | How::Scripted(_) => Ok(None),
         }
     }

@@ -24,7 +24,7 @@ use crate::exit::Failure;
 use crate::home::Homes;
 use crate::models;
 use crate::project;
-use crate::providers::{Choice, Environment, Providers, REHEARSAL};
+use crate::providers::{Choice, Providers, REHEARSAL};
 use crate::session::{self, Found};
 
 /// What a run needs.
@@ -69,8 +69,7 @@ impl Setup {
         notes.extend(config.notes.iter().map(|note| format!("note: {note}")));
         let usual = Settings::default();
         let originator = originator.unwrap_or(&usual.originator).to_owned();
-        let now = Arc::new(|| SystemClock.now());
-        let providers = Providers::new(&config, Environment::of_process(&homes.codex), &originator, now);
+        let providers = Providers::of_process(&config, &homes, &originator);
         let goes = args.resume.as_ref().map(|wanted| find(&homes, &config, &providers, wanted, &cwd)).transpose()?;
         let recorded = goes.as_ref().map(|goes| &goes.recorded);
         let choice = Choice::new(&config, args.model.as_deref(), recorded, &providers)?;

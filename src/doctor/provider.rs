@@ -1,15 +1,13 @@
 //! Who would be asked, with which key, and whether somebody answers.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use sapwood_actors::clock::{Clock, SystemClock};
 use sapwood_model::{Http, ModelError, Refusal};
 
 use super::report::Check;
 use crate::config::Config;
 use crate::home::Homes;
-use crate::providers::{Environment, Providers};
+use crate::providers::Providers;
 
 /// How long the provider may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -20,8 +18,7 @@ const NAME: &str = "provider";
 
 /// Looks at the provider that a run would ask, and asks it for its models.
 pub fn check(config: &Config, homes: &Homes) -> Check {
-    let now = Arc::new(|| SystemClock.now());
-    let providers = Providers::new(config, Environment::of_process(&homes.codex), "sapwood_doctor", now);
+    let providers = Providers::of_process(config, homes, "sapwood_doctor");
     let id = providers.chosen(config);
     let http = match providers.check(&id).and_then(|()| providers.http(&id)) {
         Ok(Some(http)) => http,
