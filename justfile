@@ -28,6 +28,18 @@ sim SEEDS="20000":
 sdk-ts:
     cargo build && cd tests/sdk/typescript && npm install && npm test
 
+# Drive the app server with the Python SDK of Codex; needs Python and pip, and the network to fetch the SDK.
+sdk-py *TESTS:
+    cargo build && cd tests/sdk/python && python3 -m venv venv && venv/bin/pip install -q -r requirements.txt && venv/bin/python run.py {{TESTS}}
+
+# Drive the app server with the window of Codex: `just tui --codex PATH`, in a tmux, on loopback only.
+tui *ARGS:
+    cargo build && python3 tests/tui/run.py {{ARGS}}
+
+# Replay what was recorded of the real app server, and report every difference.
+replay *TESTS:
+    cargo test --test app_server -- --include-ignored {{TESTS}}
+
 # Share homes with the real Codex: `just codex --codex PATH --sapwood PATH`, on loopback only.
 codex *ARGS:
     python3 tests/codex/run.py {{ARGS}}

@@ -6,6 +6,7 @@
 mod exec;
 mod exec_flags;
 mod read;
+mod server;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,8 @@ pub enum Command {
     Version,
     Exec(Box<ExecArgs>),
     Ps(PsArgs),
+    AppServer(AppServerArgs),
+    Daemon(DaemonArgs),
     Config(ConfigArgs),
     Doctor(DoctorArgs),
     Models(ModelsArgs),
@@ -42,6 +45,51 @@ pub enum Command {
 pub struct PsArgs {
     pub json: bool,
     pub home: Option<PathBuf>,
+}
+
+/// `app-server`.
+#[derive(Debug, Default, PartialEq)]
+pub struct AppServerArgs {
+    pub action: AppServerAction,
+    pub listen: Vec<String>,
+    pub ws_auth: Option<String>,
+    pub ws_token_file: Option<PathBuf>,
+    pub sock: Option<PathBuf>,
+    pub home: Option<PathBuf>,
+    pub profile: Option<String>,
+    pub overrides: Vec<String>,
+    /// It leaves the terminal it was started from.
+    pub is_detached: bool,
+}
+
+/// What is asked of the app server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AppServerAction {
+    /// To serve.
+    #[default]
+    Serve,
+    /// To be reached through our stdin and stdout.
+    Proxy,
+}
+
+/// `daemon`.
+#[derive(Debug, Default, PartialEq)]
+pub struct DaemonArgs {
+    pub action: DaemonAction,
+    pub json: bool,
+    pub home: Option<PathBuf>,
+    pub profile: Option<String>,
+    pub overrides: Vec<String>,
+}
+
+/// What is to become of the app server of a home.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DaemonAction {
+    Start,
+    Stop,
+    #[default]
+    Status,
+    Restart,
 }
 
 /// `config`.
@@ -111,12 +159,30 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> (Result<Command, Failu
 }
 
 fn command(parser: &mut Parser) -> Result<Command, Failure> {
-    match next(parser)? {
+    let mut overrides = Vec::new();
+    let first = loop {
+        match next(parser)? {
+            // Codex's SDKs say it before the verb.
+            Some(Arg::Long("config") | Arg::Short('c')) => {
+                overrides.push(text(read::value(parser)?, "the value of --config")?);
+            }
+            Some(Arg::Value(name)) => break Some(Arg::Value(name)),
+            Some(Arg::Short(flag)) => break Some(Arg::Short(flag)),
+            Some(Arg::Long(flag)) => break Some(Arg::Long(flag)),
+            None => break None,
+        }
+    };
+    match first {
         None => Err(Failure::usage(format!("no command given\n\n{}", crate::help::page(None).trim_end()))),
         Some(Arg::Short('h') | Arg::Long("help")) => Ok(Command::Help(None)),
         Some(Arg::Short('V') | Arg::Long("version")) => Ok(Command::Version),
         Some(Arg::Value(name)) => match verb(name)? {
+            Verb::AppServer => server::app_server(parser, overrides),
+            _ if !overrides.is_empty() => {
+                Err(Failure::usage("-c goes behind the command, except for `app-server`"))
+            }
             Verb::Exec => exec::parse(parser),
+            Verb::Daemon => server::daemon(parser),
             Verb::Ps => verbs::ps(parser),
             Verb::Config => verbs::config(parser),
             Verb::Doctor => verbs::doctor(parser),

@@ -5,7 +5,6 @@ use std::io::Read;
 use std::path::Path;
 
 use sapwood_actors::agent::Settings;
-use sapwood_actors::agent::settings::SandboxMode;
 use serde_json::Value;
 
 use crate::cli::ExecArgs;
@@ -26,8 +25,6 @@ pub struct Client {
     schema: Option<String>,
     thread_source: Option<String>,
     originator: Option<String>,
-    /// It names further directories to write to.
-    adds_dirs: bool,
     notes: Vec<String>,
 }
 
@@ -52,7 +49,6 @@ impl Client {
             schema: args.output_schema.as_deref().map(schema).transpose()?,
             thread_source: args.thread_source.clone(),
             originator: checked.map(str::to_owned),
-            adds_dirs: !args.add_dirs.is_empty(),
             notes,
         })
     }
@@ -64,13 +60,9 @@ impl Client {
 
     /// Puts it into the settings of a tree. Returns what a person should know.
     pub fn tell(self, settings: &mut Settings) -> Vec<String> {
-        let mut notes = self.notes;
-        if self.adds_dirs && settings.sandbox == SandboxMode::ReadOnly {
-            notes.push("note: --add-dir has no effect: in the sandbox read-only nothing may be written".to_owned());
-        }
         settings.output_schema = self.schema;
         settings.thread_source = self.thread_source.map(Into::into);
-        notes
+        self.notes
     }
 }
 
@@ -122,15 +114,6 @@ mod tests {
             assert_eq!(client.originator(), used.then_some(name));
             let notes = client.tell(&mut Settings::default());
             assert_eq!(notes.is_empty(), used || name.is_empty(), "{notes:?}");
-        }
-    }
-
-    #[test]
-    fn further_directories_are_told_to_be_of_no_effect_only_where_nothing_may_be_written() {
-        for (sandbox, count) in [(SandboxMode::ReadOnly, 1), (SandboxMode::DangerFullAccess, 0)] {
-            let args = ExecArgs { add_dirs: vec!["/x".into()], ..ExecArgs::default() };
-            let mut settings = Settings { sandbox, ..Settings::default() };
-            assert_eq!(Client::read(&args, None).unwrap().tell(&mut settings).len(), count);
         }
     }
 }

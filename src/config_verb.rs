@@ -25,7 +25,13 @@ pub fn run(args: &ConfigArgs) -> Exit {
 fn show(args: &ConfigArgs) -> Result<(Vec<Piece>, Exit), Failure> {
     let cwd = directory(args.cd.as_deref())?;
     let homes = Homes::find(args.home.as_deref())?;
-    let places = Places { homes: &homes, cwd: &cwd, profile: args.profile.as_deref(), overrides: &args.overrides };
+    let places = Places {
+        homes: &homes,
+        cwd: Some(&cwd),
+        profile: args.profile.as_deref(),
+        overrides: &args.overrides,
+        client: None,
+    };
     let reading = Reading::of(&places);
     match &args.action {
         ConfigAction::Path => Ok((path(&reading, args.json), Exit::Done)),

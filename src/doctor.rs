@@ -7,6 +7,8 @@ mod provider;
 mod report;
 mod survey;
 
+use sapwood_protocol::approval::SandboxPolicy;
+
 use crate::cli::DoctorArgs;
 use crate::config::{Places, Reading};
 use crate::exit::{Exit, Failure};
@@ -34,7 +36,7 @@ fn examine(args: &DoctorArgs) -> Result<(Homes, Vec<Check>), Failure> {
     let homes = Homes::find(args.home.as_deref())?;
     let cwd = directory(None)?;
     let (profile, overrides) = (args.profile.as_deref(), &args.overrides[..]);
-    let reading = Reading::of(&Places { homes: &homes, cwd: &cwd, profile, overrides });
+    let reading = Reading::of(&Places { homes: &homes, cwd: Some(&cwd), profile, overrides, client: None });
     // The rehearsal of a Codex home keeps its rollouts in ours.
     let mut places = vec![&*homes.home];
     if homes.is_codex() && homes.state != homes.home {
@@ -45,7 +47,7 @@ fn examine(args: &DoctorArgs) -> Result<(Homes, Vec<Check>), Failure> {
         home::check(&homes, args.home.is_some()),
         home::files(&reading),
         leftovers::locks(&survey),
-        machine::sandbox(reading.config.sandbox.unwrap_or_default()),
+        machine::sandbox(reading.config.rights.sandbox.as_ref().map_or(&SandboxPolicy::READ_ONLY, |set| &set.policy)),
         provider::check(&reading.config, &homes),
         machine::limits(),
         leftovers::check(&survey),

@@ -36,6 +36,8 @@ pub struct Ending {
     /// How to go on.
     resume: Option<String>,
     pause: Option<Pause>,
+    /// What its agents wait for that only a person can say.
+    asks: Option<String>,
     quiet: bool,
 }
 
@@ -51,6 +53,7 @@ impl Ending {
             problems: Vec::new(),
             resume: None,
             pause: None,
+            asks: None,
             quiet: false,
         }
     }
@@ -81,11 +84,14 @@ impl Ending {
         };
         let view = root.view();
         let pause = Pause::of(tree);
-        let (exit, problem) = match &pause {
-            Some(_) => (Exit::UsageLimited, None),
-            None => root_outcome(&view),
+        let asks = questions(tree);
+        let (exit, problem) = match (&pause, &asks) {
+            (Some(_), _) => (Exit::UsageLimited, None),
+            (None, Some(_)) => (Exit::Asking, None),
+            (None, None) => root_outcome(&view),
         };
         let mut ending = Self::new(exit);
+        ending.problems.extend(asks.clone());
         ending.problems.extend(pause.iter().map(|pause| pause.text(&TimeZone::system())));
         ending.problems.extend(problem.map(|why| format!("{}: {}", root.path, one_line(&why, CUT))));
         let mut bad: Vec<String> = Vec::new();
@@ -104,15 +110,16 @@ impl Ending {
         if exit == Exit::Done {
             ending.answer = view.last_message;
         }
-        ending.pause = pause;
+        (ending.pause, ending.asks) = (pause, asks);
         ending
     }
 
     /// Why the open turn of the root comes to no end in this run.
     pub fn of_open_turn(&self) -> String {
-        match &self.pause {
-            Some(pause) => pause.text(&TimeZone::system()),
-            None => "the run was stopped before the turn came to its end".to_owned(),
+        match (&self.pause, &self.asks) {
+            (Some(pause), _) => pause.text(&TimeZone::system()),
+            (None, Some(asks)) => asks.clone(),
+            (None, None) => "the run was stopped before the turn came to its end".to_owned(),
         }
     }
 
@@ -196,6 +203,21 @@ impl Ending {
     pub fn say_now(&self, json: bool) -> Exit {
         write_now(&self.pieces(json), self.exit)
     }
+}
+
+/// The questions that agents of a tree wait for, of which `exec` can answer none.
+fn questions(tree: &Tree) -> Option<String> {
+    let open: Vec<(String, usize)> = tree
+        .seats()
+        .iter()
+        .map(|seat| (seat.path.to_string(), seat.look(|view| view.asks.len())))
+        .filter(|(_, open)| *open > 0)
+        .collect();
+    let all: usize = open.iter().map(|(_, open)| open).sum();
+    let (first, _) = open.first()?;
+    let what = if all == 1 { "a question is open".to_owned() } else { format!("{all} questions are open") };
+    let more = if open.len() == 1 { String::new() } else { format!(" and {} more agents", open.len() - 1) };
+    Some(format!("{what}, of {first}{more}: open the thread in a client and answer there; nothing of it is lost"))
 }
 
 /// Agents whose turns pause because the account has used up what it may use for now.

@@ -66,7 +66,21 @@ impl Events {
             Event::Warning(text) => self.error(out, text),
             Event::Retrying { message, .. } => self.error(out, message),
             Event::Paused { message, .. } => self.error(out, message),
-            Event::Waiting { .. } | Event::Sent => {}
+            Event::Waiting { .. }
+            | Event::Sent
+            | Event::Delta { .. }
+            | Event::Dropped { .. }
+            | Event::Detached { .. }
+            | Event::Typed { .. }
+            | Event::SettingsApplied
+            | Event::Asked { .. }
+            | Event::Resolved { .. }
+            | Event::Plan { .. }
+            | Event::Diff { .. }
+            | Event::SafetyBuffering { .. }
+            | Event::Rerouted { .. }
+            | Event::QueueChanged
+            | Event::Resync => {}
         }
     }
 
@@ -147,7 +161,18 @@ impl Events {
                 let details = collab(self.thread, tool, agents, prompt.as_deref(), *ok, tree);
                 self.part(call, ok.is_some(), details, out);
             }
-            Shown::User { .. } | Shown::Mail { .. } => {}
+            Shown::Patch { call, files, ok } => {
+                let changes: Vec<Value> =
+                    files.iter().map(|(path, kind)| json!({"path": path, "kind": kind})).collect();
+                let status = match ok {
+                    None => "in_progress",
+                    Some(true) => "completed",
+                    Some(false) => "failed",
+                };
+                let details = json!({"type": "file_change", "changes": changes, "status": status});
+                self.part(call, ok.is_some(), details, out);
+            }
+            Shown::Client { .. } | Shown::User { .. } | Shown::Mail { .. } => {}
         }
     }
 
@@ -183,13 +208,19 @@ fn command_execution(shell: &str, command: &str, result: Option<&ToolResult>) ->
                 // As a shell says it.
                 ToolEnd::Signalled(signal) => Some(128 + signal),
                 ToolEnd::TimedOut => Some(124),
-                ToolEnd::Refused(_) | ToolEnd::Unknown => None,
+                ToolEnd::Running(_) | ToolEnd::Refused(_) | ToolEnd::Unknown => None,
             };
             let output = match &result.end {
                 ToolEnd::Refused(why) => why.as_str(),
                 _ => result.output.as_str(),
             };
-            (output, code, if code == Some(0) { "completed" } else { "failed" })
+            let status = match result.end {
+                ToolEnd::Exited(0) => "completed",
+                // The call is done, and what it started goes on.
+                ToolEnd::Running(_) => "in_progress",
+                _ => "failed",
+            };
+            (output, code, status)
         }
     };
     let command = format!("{shell} -c {}", quoted(command));

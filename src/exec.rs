@@ -131,7 +131,7 @@ impl Run {
     /// The second value is how long the reader of the outputs may take for the rest: for ever, where nobody is in a
     /// hurry.
     async fn drive(mut self, output: &Output, signals: &mut Signals) -> (Ending, Option<Instant>) {
-        self.setup.look_up_model().await;
+        self.setup.look_up_model();
         let mut show = Show::new(&self);
         let is_said = |note: &&String| !self.quiet || !note.starts_with("note:");
         show.say(self.setup.notes.iter().filter(is_said).map(|note| safe(note)));

@@ -17,6 +17,8 @@ pub enum Exit {
     Provider = 4,
     /// A budget or a usage limit pauses it; it can be resumed.
     UsageLimited = 5,
+    /// It waits for an answer of a person; it can be resumed, and answered through a client.
+    Asking = 6,
     /// The root is fine, and another agent of the tree is not.
     Partial = 7,
     /// SIGINT.
@@ -40,6 +42,7 @@ impl Exit {
             Exit::Configuration => "configuration",
             Exit::Provider => "provider",
             Exit::UsageLimited => "usageLimited",
+            Exit::Asking => "asking",
             Exit::Partial => "partial",
             Exit::Interrupted | Exit::Terminated => "interrupted",
         }

@@ -15,6 +15,8 @@ pub fn page(verb: Option<Verb>) -> String {
     let (head, tail) = match verb {
         Verb::Exec => (EXEC_HEAD, EXEC_TAIL),
         Verb::Ps => (PS_HEAD, PS_TAIL),
+        Verb::AppServer => (APP_SERVER_HEAD, APP_SERVER_TAIL),
+        Verb::Daemon => (DAEMON_HEAD, DAEMON_TAIL),
         Verb::Config => (CONFIG_HEAD, ""),
         Verb::Models => (MODELS_HEAD, ""),
         Verb::Doctor => (DOCTOR_HEAD, ""),
@@ -130,6 +132,35 @@ States: working, queued, waiting (each with the process that holds the tree), pa
 reached), idle, completed, failed, interrupted, lost (its process died under it), quarantined (crashed too often),
 unreadable, closed (by its parent, in Codex). What is lost, paused or waits without a process goes on with
 `sapwood exec resume ID`.
+";
+
+const APP_SERVER_HEAD: &str = "\
+Serves clients that speak Codex's app-server protocol: one on stdio, or many on sockets.
+
+Usage: sapwood app-server [--listen URL]... [OPTIONS]
+       sapwood app-server proxy [--sock PATH] [OPTIONS]
+
+  proxy    Carries bytes between stdin and stdout and the socket of a server that runs.
+";
+
+const APP_SERVER_TAIL: &str = "
+The end of stdin ends a server on stdio. SIGINT and SIGTERM end any: what was asked is answered first, and a second one
+does not wait. The addresses of sockets go to stderr, a line each. LOG_FORMAT=json makes every line of stderr JSON;
+RUST_LOG says what is logged.
+";
+
+const DAEMON_HEAD: &str = "\
+The app server of this home, on its control socket, where `codex` and `sapwood` look for it.
+
+Usage: sapwood daemon start [OPTIONS]
+       sapwood daemon stop [OPTIONS]
+       sapwood daemon status [OPTIONS]
+       sapwood daemon restart [OPTIONS]
+";
+
+const DAEMON_TAIL: &str = "
+`start` prints the process id once the server answers, also where one runs already. `status` exits with 1 where none
+does. What the server logs is beside its socket, in app-server-control/daemon.log of the home.
 ";
 
 const CONFIG_HEAD: &str = "\

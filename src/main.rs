@@ -3,11 +3,13 @@
 //! What it is for: lets people and scripts run trees of agents, and shows them what the trees do.
 //! What it never does: decides anything about an agent, or writes into a rollout but through the service facade.
 
+mod app_server;
 mod cli;
 mod client;
 mod completion;
 mod config;
 mod config_verb;
+mod daemon;
 mod doctor;
 mod ending;
 mod events;
@@ -19,11 +21,14 @@ mod last_message;
 mod models;
 mod neighbour;
 mod output;
+mod program;
 mod progress;
 mod project;
 mod providers;
 mod ps;
+mod repository;
 mod session;
+mod settings;
 mod setup;
 mod signals;
 mod stdin;
@@ -35,9 +40,11 @@ use std::process::ExitCode;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sapwood_actors::process::{EXEC_SUBCOMMAND, REAP_SUBCOMMAND, exec_main, reap_main};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
-use cli::Command;
+use cli::{AppServerAction, Command};
 use ending::Ending;
 use output::{Piece, write_now};
 
@@ -57,6 +64,15 @@ fn main() -> ExitCode {
             raise_file_limit();
             exec::run(&args)
         }
+        Ok(Command::AppServer(args)) => match args.action {
+            AppServerAction::Proxy => app_server::proxy(&args),
+            AppServerAction::Serve => {
+                log();
+                raise_file_limit();
+                app_server::serve(&args)
+            }
+        },
+        Ok(Command::Daemon(args)) => daemon::run(&args),
         Ok(Command::Ps(args)) => ps::run(&args),
         Ok(Command::Config(args)) => config_verb::run(&args),
         Ok(Command::Doctor(args)) => doctor::run(&args),
@@ -71,16 +87,25 @@ fn say(page: &str) -> exit::Exit {
     write_now(&[Piece::Stdout(page.to_owned())], exit::Exit::Done)
 }
 
-/// What the rooms below report goes to stderr: warnings, or what `RUST_LOG` names.
+/// Whether each line of stderr is to be one JSON object: `LOG_FORMAT=json`.
+fn logs_are_json() -> bool {
+    std::env::var_os("LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"))
+}
+
+/// What the rooms below report goes to stderr: warnings, or what `RUST_LOG` names, by level and target. As JSON, which
+/// programs read, it is told what happens too.
 fn log() {
-    let level = std::env::var("RUST_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::WARN);
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(output::LogLine::default)
-        .with_ansi(false)
-        .with_target(false)
-        .without_time()
-        .init();
+    let json = logs_are_json();
+    let usual = Targets::new().with_default(if json { LevelFilter::INFO } else { LevelFilter::WARN });
+    let wanted = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.trim().is_empty());
+    let targets = wanted.and_then(|wanted| wanted.parse::<Targets>().ok()).unwrap_or(usual);
+    let layer = tracing_subscriber::fmt::layer().with_writer(output::LogLine::default).with_ansi(false);
+    if json {
+        tracing_subscriber::registry().with(targets).with(layer.json()).init();
+        std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a panic")));
+    } else {
+        tracing_subscriber::registry().with(targets).with(layer.with_target(false).without_time()).init();
+    }
 }
 
 /// Each agent that works holds its rollout and its lock open, and each command some pipes.

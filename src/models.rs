@@ -30,7 +30,7 @@ fn list(args: &ModelsArgs) -> Result<Exit, Failure> {
     let homes = Homes::find(args.home.as_deref())?;
     let cwd = crate::setup::directory(None)?;
     let (profile, overrides) = (args.profile.as_deref(), &args.overrides[..]);
-    let config = Config::load(&Places { homes: &homes, cwd: &cwd, profile, overrides })?;
+    let config = Config::load(&Places { homes: &homes, cwd: Some(&cwd), profile, overrides, client: None })?;
     let providers = Providers::of_process(&config, &homes, "sapwood_models");
     let id = providers.chosen(&config);
     let mut warnings = config.warnings.clone();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sapwood_actors::agent::Event;
 use sapwood_actors::agent::effect::{Shown, ToolEnd, ToolResult};
+use sapwood_protocol::asked::What as Question;
 use sapwood_protocol::item::MailKind;
 use sapwood_protocol::own::Outcome;
 use sapwood_protocol::{AgentPath, Millis, ThreadId};
@@ -88,8 +89,21 @@ fn tell(at: Millis, event: &Event) -> Option<String> {
             let wait = next.since(at).0 as f64 / 1000.0;
             format!("tries again in {wait:.1}s: {}", one_line(message, CUT))
         }
+        Event::Asked { asked, .. } => format!("asks: {}", tell_ask(&asked.what)),
+        Event::Resolved { .. } => return None,
         Event::Waiting { why, .. } => format!("waits for the provider: {}", one_line(why, CUT)),
-        Event::Sent => return None,
+        Event::Sent
+        | Event::Delta { .. }
+        | Event::Dropped { .. }
+        | Event::SettingsApplied
+        | Event::Plan { .. }
+        | Event::Diff { .. }
+        | Event::Detached { .. }
+        | Event::Typed { .. }
+        | Event::QueueChanged
+        | Event::Resync => return None,
+        Event::SafetyBuffering { .. } => "waits: the provider looks at the answer before it shows it".to_owned(),
+        Event::Rerouted { to, .. } => format!("is answered by {to}"),
         Event::Paused { message, by_itself, .. } => {
             let how = if *by_itself { "pauses" } else { "pauses until it is asked to go on" };
             format!("{how}: {}", one_line(message, 2 * CUT))
@@ -111,13 +125,22 @@ fn tell(at: Millis, event: &Event) -> Option<String> {
 
 fn tell_item(item: &Shown) -> Option<String> {
     Some(match item {
-        Shown::User { text } => format!("was told: {}", one_line(text, CUT)),
+        Shown::User { text, .. } => format!("was told: {}", one_line(text, CUT)),
         Shown::Agent { text, .. } => format!("says: {}", one_line(text, CUT)),
         Shown::Reasoning { text, .. } if text.trim().is_empty() => return None,
         Shown::Reasoning { text, .. } => format!("thinks: {}", one_line(text, CUT)),
         Shown::Command { command, result, .. } => {
             let how = result.as_ref().map(ended).unwrap_or_default();
             format!("ran {}{how}", first_line(command, CUT))
+        }
+        Shown::Patch { files, ok, .. } => {
+            let how = if *ok == Some(true) { "changed" } else { "did not change" };
+            let names: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
+            format!("{how} {}", one_line(&names.join(", "), CUT))
+        }
+        Shown::Client { tool, ok, .. } => {
+            let how = if *ok == Some(true) { "" } else { " (failed)" };
+            format!("used {tool}{how}")
         }
         Shown::Collab { tool, agents, prompt, ok, .. } => tell_collab(tool, agents, prompt.as_deref(), *ok),
         Shown::Mail { from, kind, text } => {
@@ -131,12 +154,30 @@ fn tell_item(item: &Shown) -> Option<String> {
     })
 }
 
+/// What a person is asked.
+fn tell_ask(what: &Question) -> String {
+    match what {
+        Question::Command(ask) => {
+            format!("may it run {}", first_line(ask.command.last().map_or("", String::as_str), CUT))
+        }
+        Question::FileChange { paths, .. } => format!("may it change {}", one_line(&paths.join(", "), CUT)),
+        Question::Permissions { reason, .. } => {
+            format!("may it do more: {}", one_line(reason.as_deref().unwrap_or("no reason given"), CUT))
+        }
+        Question::UserInput { questions, .. } => {
+            one_line(questions.first().map_or("", |asked| asked.question.as_str()), CUT)
+        }
+        Question::DynamicTool { tool, .. } => format!("its client to run {tool}"),
+    }
+}
+
 fn ended(result: &ToolResult) -> String {
     let wall = seconds(result.wall);
     match &result.end {
         ToolEnd::Exited(code) => format!(" (exit {code}, {wall})"),
         ToolEnd::Signalled(signal) => format!(" (signal {signal}, {wall})"),
         ToolEnd::TimedOut => format!(" (timed out after {wall})"),
+        ToolEnd::Running(_) => " (goes on)".to_owned(),
         ToolEnd::Refused(why) => format!(" (not started: {})", one_line(why, CUT)),
         ToolEnd::Unknown => " (effect unknown)".to_owned(),
     }
@@ -171,7 +212,7 @@ mod tests {
         let result = ToolResult { end: ToolEnd::Exited(0), wall: Duration::from_millis(120), ..ToolResult::nothing() };
         let command = "wc\x1b]0;x\x07 -l\nsrc".to_owned();
         let item = Shown::Command { call: "c".into(), command, result: Some(result) };
-        let event = Event::ItemCompleted { turn: "t".into(), item };
+        let event = Event::ItemCompleted { turn: "t".into(), item, snapshot: None };
         let what = What::Happened { at: Millis(3_340), event };
         let path = AgentPath::root().join("src").unwrap();
         let line = progress.line(&path, &what).unwrap();
@@ -183,12 +224,21 @@ mod tests {
         let happened = |event| What::Happened { at: Millis(1_500), event };
         let ended = |outcome, message: &str| {
             let message = Some(message.to_owned());
-            happened(Event::TurnEnded { turn: "t".into(), outcome, message, usage: Default::default() })
+            happened(Event::TurnEnded {
+                turn: "t".into(),
+                outcome,
+                message,
+                usage: Default::default(),
+                root: "t".into(),
+                error: None,
+                started: Millis(0),
+                ended: Millis(0),
+            })
         };
         let (root, child) = (AgentPath::root(), AgentPath::root().join("a").unwrap());
         let lines = {
             let progress = Progress::since(Millis(0), Detail::Ends, Style::PLAIN);
-            let started = happened(Event::TurnStarted { turn: "t".into() });
+            let started = happened(Event::TurnStarted { turn: "t".into(), root: "t".into(), started: Millis(0) });
             let warned = happened(Event::Warning("odd".into()));
             let all = [
                 (&child, started),

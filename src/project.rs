@@ -17,14 +17,25 @@ pub fn git_root(cwd: &Path) -> Option<&Path> {
     cwd.ancestors().find(|dir| dir.join(".git").exists())
 }
 
+/// What AGENTS.md files say to agents.
+#[derive(Debug, Default, PartialEq)]
+pub struct Instructions {
+    /// All of them; none if they say nothing.
+    pub text: Option<String>,
+    /// The files that say something, in their order.
+    pub sources: Vec<PathBuf>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
 /// The instructions that apply to a directory: the global ones first, then from the root of the project down.
-pub fn agents_md(homes: &Homes, cwd: &Path, warnings: &mut Vec<String>) -> Option<String> {
+pub fn agents_md(homes: &Homes, cwd: &Path) -> Instructions {
     let root = git_root(cwd).unwrap_or(cwd);
     let mut project: Vec<&Path> = cwd.ancestors().take_while(|dir| dir.starts_with(root)).collect();
     project.reverse();
     let mut homes = vec![homes.home.as_path(), homes.codex.as_path()];
     homes.dedup_by(|a, b| a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b)));
-    let mut doc = Doc { text: String::new(), cut: None, warnings };
+    let mut doc = Doc { text: String::new(), cut: None, sources: Vec::new(), warnings: Vec::new() };
     for dir in homes {
         doc.add(dir, "\n\n");
     }
@@ -39,16 +50,18 @@ pub fn agents_md(homes: &Homes, cwd: &Path, warnings: &mut Vec<String>) -> Optio
         doc.warnings
             .push(format!("{path}: AGENTS.md files have more than {MAX_BYTES} bytes in all; the rest is left out"));
     }
-    Some(doc.text).filter(|text| !text.is_empty())
+    let text = Some(doc.text).filter(|text| !text.is_empty());
+    Instructions { text, sources: doc.sources, warnings: doc.warnings }
 }
 
-struct Doc<'a> {
+struct Doc {
     text: String,
     cut: Option<PathBuf>,
-    warnings: &'a mut Vec<String>,
+    sources: Vec<PathBuf>,
+    warnings: Vec<String>,
 }
 
-impl Doc<'_> {
+impl Doc {
     /// Adds the file of a directory. False if there is none, or nothing in it.
     fn add(&mut self, dir: &Path, between: &str) -> bool {
         for path in NAMES.map(|name| dir.join(name)) {
@@ -80,6 +93,7 @@ impl Doc<'_> {
         if room > 0 {
             self.text.push_str(between);
             self.text.push_str(&text[..text.floor_char_boundary(room)]);
+            self.sources.push(path.clone());
         }
         if text.len() > room {
             self.cut.get_or_insert(path);
@@ -124,9 +138,10 @@ mod tests {
             ("repo/a/b/AGENTS.md", b" \n"),
         ]);
         let cwd = root.path().join("repo/a/b");
-        let mut warnings = Vec::new();
-        let text = agents_md(&homes, &cwd, &mut warnings).unwrap();
-        assert_eq!(text, "ours\n\ncodex\n\n--- project-doc ---\n\ntop\n\nbad \u{fffd} byte");
+        let Instructions { text, sources, warnings } = agents_md(&homes, &cwd);
+        let files = ["home/AGENTS.md", "codex/AGENTS.override.md", "repo/AGENTS.md", "repo/a/AGENTS.override.md"];
+        assert_eq!(sources, files.map(|file| root.path().join(file)));
+        assert_eq!(text.unwrap(), "ours\n\ncodex\n\n--- project-doc ---\n\ntop\n\nbad \u{fffd} byte");
         assert_eq!(warnings.len(), 1);
         assert!(warnings[0].ends_with("repo/a/AGENTS.override.md: invalid UTF-8 was replaced by U+FFFD"));
     }
@@ -134,10 +149,9 @@ mod tests {
     #[test]
     fn all_of_it_is_bounded() {
         let (root, homes) = tree(&[("home/AGENTS.md", &[b'a'; MAX_BYTES]), ("x/AGENTS.md", b"more")]);
-        let mut warnings = Vec::new();
-        let text = agents_md(&homes, &root.path().join("x"), &mut warnings).unwrap();
-        assert_eq!(text.len(), MAX_BYTES);
+        let Instructions { text, sources, warnings } = agents_md(&homes, &root.path().join("x"));
+        assert_eq!((text.unwrap().len(), sources), (MAX_BYTES, vec![root.path().join("home/AGENTS.md")]));
         assert!(warnings[0].contains("x/AGENTS.md"), "{warnings:?}");
-        assert_eq!(agents_md(&homes, &root.path().join("y"), &mut Vec::new()).unwrap().len(), MAX_BYTES);
+        assert_eq!(agents_md(&homes, &root.path().join("y")).text.unwrap().len(), MAX_BYTES);
     }
 }

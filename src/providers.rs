@@ -5,6 +5,7 @@
 mod address;
 mod choice;
 mod credentials;
+mod login;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ use crate::home::Homes;
 pub use address::is_exposed;
 pub use choice::Choice;
 pub use credentials::{Environment, OPENAI_KEYS};
+pub use login::Login;
 
 /// The model that a provider is asked for where nothing names one: the one that Codex 0.169 asks for then.
 pub const DEFAULT_MODEL: &str = "gpt-6.1-sol";
@@ -38,18 +40,42 @@ pub const REHEARSAL: &str = "rehearsal";
 pub const SCRIPTED: &str = "scripted";
 /// The provider that has OpenAI's models.
 pub const OPENAI: &str = "openai";
+/// Codex's ids of Amazon's models.
+const AMAZON: [&str; 2] = ["amazon-bedrock", "amazon-bedrock-runtime"];
 /// Providers on this machine, and where they are. They need no key.
 const LOCAL: [(&str, &str, &str); 2] =
     [("ollama", "Ollama", "http://localhost:11434/v1"), ("lmstudio", "LM Studio", "http://localhost:1234/v1")];
 
 /// Everybody who may be asked.
 pub struct Providers {
+    /// What the configuration says of them.
+    configured: Configured,
     entries: BTreeMap<String, Entry>,
     environment: Environment,
     /// Who asks, as requests say it.
     originator: String,
     governors: Arc<Governors>,
     now: Now,
+}
+
+/// What a configuration says of providers, and nothing else of it.
+#[derive(PartialEq)]
+struct Configured(
+    BTreeMap<String, ProviderTable>,
+    Option<(String, String)>,
+    Option<std::path::PathBuf>,
+    Option<std::path::PathBuf>,
+);
+
+impl Configured {
+    fn of(config: &Config) -> Self {
+        Self(
+            config.providers.clone(),
+            config.openai_base_url.clone(),
+            config.script.clone(),
+            config.script_log.clone(),
+        )
+    }
 }
 
 struct Entry {
@@ -98,6 +124,7 @@ impl Providers {
         }
         let entry = |(id, how)| (id, Entry { how, made: OnceLock::new() });
         Self {
+            configured: Configured::of(config),
             entries: entries.into_iter().map(entry).collect(),
             environment,
             originator: originator.to_owned(),
@@ -109,6 +136,34 @@ impl Providers {
     /// The same for this process, its clock and what it reads of Codex's home.
     pub fn of_process(config: &Config, homes: &Homes, originator: &str) -> Self {
         Self::new(config, Environment::of_process(&homes.codex), originator, Arc::new(|| SystemClock.now()))
+    }
+
+    /// True if another configuration says the same of providers.
+    pub fn are_of(&self, config: &Config) -> bool {
+        self.configured == Configured::of(config)
+    }
+
+    /// True for a provider that is built in or configured, whether or not it can be asked.
+    pub fn knows(&self, id: &str) -> bool {
+        self.entries.contains_key(id)
+    }
+
+    /// True for a provider that knows us by keys of Amazon's.
+    pub fn is_of_amazon(&self, id: &str) -> bool {
+        let is_aws = |table: &ProviderTable| table.unsupported.as_ref().is_some_and(|(what, _)| what == "aws");
+        AMAZON.contains(&id) || self.table(id).is_some_and(is_aws)
+    }
+
+    /// True for a provider whose key is OpenAI's.
+    pub fn requires_openai_auth(&self, id: &str) -> bool {
+        self.table(id).is_some_and(|table| table.requires_openai_auth)
+    }
+
+    fn table(&self, id: &str) -> Option<&ProviderTable> {
+        match self.entries.get(id).map(|entry| &entry.how) {
+            Some(How::Http(table)) => Some(table),
+            _ => None,
+        }
     }
 
     /// Who is asked where only the configuration says so: a key in the environment is as good as a word.

@@ -1,31 +1,26 @@
 //! From the command line, the configuration and the machine to what a run needs.
 
-use std::env;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use sapwood_actors::agent::Settings;
-use sapwood_actors::agent::settings::{CONTEXT_WINDOW, SandboxMode};
 use sapwood_actors::agent::state::Asking;
-use sapwood_actors::clock::{Clock, SystemClock};
 use sapwood_actors::fold;
 use sapwood_actors::process::sandbox;
 use sapwood_actors::service::ServiceError;
 use sapwood_actors::tree::INPUT_BYTES;
-use sapwood_model::catalogue::{Catalogues, Fetch, Refresh};
+use sapwood_protocol::approval::SandboxPolicy;
 use sapwood_rollout::FileJournal;
 
 use crate::cli::{ExecArgs, Prompt, Wanted};
 use crate::config::{Config, Places};
 use crate::exit::Failure;
 use crate::home::Homes;
-use crate::models;
 use crate::project;
 use crate::providers::{Choice, Providers, REHEARSAL};
 use crate::session::{self, Found};
+use crate::settings;
 
 /// What a run needs.
 pub struct Setup {
@@ -58,17 +53,21 @@ impl Setup {
     /// that the client gave itself.
     pub fn new(args: &ExecArgs, originator: Option<&str>) -> Result<Self, Failure> {
         let cwd = directory(args.cd.as_deref())?;
-        let flag = args.sandbox.as_deref().map(sandbox_flag).transpose()?;
         if args.model.as_ref().is_some_and(|model| model.trim().is_empty()) {
             return Err(Failure::usage("-m needs the name of a model, and is empty"));
         }
         let homes = Homes::find(args.home.as_deref())?;
-        let places = Places { homes: &homes, cwd: &cwd, profile: args.profile.as_deref(), overrides: &args.overrides };
+        let places = Places {
+            homes: &homes,
+            cwd: Some(&cwd),
+            profile: args.profile.as_deref(),
+            overrides: &args.overrides,
+            client: None,
+        };
         let config = Config::load(&places)?;
         let mut notes: Vec<String> = config.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
         notes.extend(config.notes.iter().map(|note| format!("note: {note}")));
-        let usual = Settings::default();
-        let originator = originator.unwrap_or(&usual.originator).to_owned();
+        let originator = originator.map_or_else(|| Settings::default().originator, str::to_owned);
         let providers = Providers::of_process(&config, &homes, &originator);
         let goes = args.resume.as_ref().map(|wanted| find(&homes, &config, &providers, wanted, &cwd)).transpose()?;
         let recorded = goes.as_ref().map(|goes| &goes.recorded);
@@ -78,8 +77,8 @@ impl Setup {
         notes.extend(providers.warnings(&choice.provider).into_iter().map(|warning| format!("warning: {warning}")));
         notes.extend(choice.notes.iter().cloned());
         tell_of_rehearsal(&choice, args.model.as_deref(), &config, &mut notes);
-        let sandbox = flag.or(config.sandbox).unwrap_or_default();
-        if sandbox == SandboxMode::ReadOnly {
+        let sandbox = sandbox(args, &config, &cwd, &mut notes)?;
+        if sandbox.confines_files() {
             sandbox::probe().map_err(|why| Failure::configuration(why.to_string()))?;
         }
         let (home, resume) = match goes {
@@ -90,50 +89,24 @@ impl Setup {
             let (ours, codex) = (home.display(), homes.home.display());
             notes.push(format!("note: the rehearsal never writes into a Codex home ({codex}); rollouts go to {ours}"));
         }
-        let (shell, name) = shell();
-        let zone = TimeZone::system();
-        let settings = Settings {
-            retries: providers.retries(&choice.provider),
-            model: choice.model.into(),
-            provider: choice.provider.into(),
-            effort: choice.effort.map(Into::into),
-            model_is_said: choice.is_said,
-            summary: config.summary.clone(),
-            verbosity: config.verbosity.clone(),
-            service_tier: config.service_tier.as_deref().map(tier),
-            originator,
-            sandbox,
-            shell: name.to_owned(),
-            timezone: zone.iana_name().unwrap_or("Etc/UTC").to_owned(),
-            utc_offset_seconds: zone.to_offset(Timestamp::now()).seconds(),
-            max_depth: config.max_depth.unwrap_or(usual.max_depth),
-            slots: config.slots.unwrap_or(usual.slots),
-            interrupt_message: config.interrupt_message.unwrap_or(usual.interrupt_message),
-            on_usage_limit: config.on_usage_limit.unwrap_or(usual.on_usage_limit),
-            wait: config.wait(),
-            ..usual
-        };
+        let settings = settings::of(&config, &providers, choice, sandbox, &originator);
+        // Whoever reads the output of `exec` has no way to answer.
+        let settings = Settings { is_attended: false, ..settings };
+        let (shell, _) = settings::shell();
         let journal = Arc::new(FileJournal::new(home.clone()));
         let (hidden, providers) = (providers.secret_variables(), Arc::new(providers));
         Ok(Self { homes, home, journal, resume, cwd, providers, shell, hidden, settings, notes })
     }
 
     /// Looks up the model in what is known of its provider's models. Nobody is asked: `sapwood models` does that.
-    pub async fn look_up_model(&mut self) {
-        let provider = &*self.settings.provider;
-        // What is wrong with the provider was said already.
-        let http = self.providers.http(provider).ok().flatten();
-        let fetch = http.as_ref().map(|http| http as &dyn Fetch);
-        let catalogues = Catalogues::new(models::folder(&self.homes), env!("CARGO_PKG_VERSION"));
-        let (catalogue, warnings) = catalogues.load(provider, fetch, Refresh::Offline, SystemClock.now()).await;
+    pub fn look_up_model(&mut self) {
+        let warnings = settings::look_up_model(&mut self.settings, &self.homes, &self.providers);
         self.notes.extend(warnings.into_iter().map(|warning| format!("warning: {warning}")));
-        self.settings.context_window = catalogue.context_window(&self.settings.model).unwrap_or(CONTEXT_WINDOW);
     }
 
     /// Looks at the project of the directory in which the root works.
     pub fn read_project(&mut self, cwd: &Path) {
-        let mut warnings = Vec::new();
-        self.settings.agents_md = project::agents_md(&self.homes, cwd, &mut warnings);
+        let (_, warnings) = settings::read_project(&mut self.settings, &self.homes, cwd);
         self.notes.extend(warnings.into_iter().map(|warning| format!("warning: {warning}")));
         if project::git_root(cwd).is_none() {
             self.notes.push(format!("note: {} is in no git repository", cwd.display()));
@@ -160,11 +133,6 @@ fn find(homes: &Homes, config: &Config, providers: &Providers, wanted: &Wanted, 
     look(first).or_else(|why| if first == homes.home { Err(why) } else { look(&homes.home).map_err(|_| why) })
 }
 
-/// Codex's word for a tier, in the words of the provider.
-fn tier(name: &str) -> String {
-    if name == "fast" { "priority".to_owned() } else { name.to_owned() }
-}
-
 fn tell_of_rehearsal(choice: &Choice, flag: Option<&str>, config: &Config, notes: &mut Vec<String>) {
     if choice.provider != REHEARSAL {
         return;
@@ -179,6 +147,32 @@ fn tell_of_rehearsal(choice: &Choice, flag: Option<&str>, config: &Config, notes
     }
 }
 
+/// What commands may touch: as the command line says, else the configuration, else the most careful way.
+fn sandbox(args: &ExecArgs, config: &Config, cwd: &Path, notes: &mut Vec<String>) -> Result<SandboxPolicy, Failure> {
+    let rights = &config.rights;
+    let flag = args.sandbox.as_deref().map(|mode| {
+        rights.of_mode(mode).ok_or_else(|| {
+            Failure::usage(format!(
+                "-s {mode}: there is no such mode; use read-only, workspace-write or danger-full-access"
+            ))
+        })
+    });
+    let chosen = flag.transpose()?.or_else(|| rights.sandbox.clone());
+    let mut policy = chosen.map_or(SandboxPolicy::READ_ONLY, |chosen| chosen.policy);
+    let roots = args.add_dirs.iter().filter_map(|dir| cwd.join(dir).into_os_string().into_string().ok());
+    match &mut policy {
+        SandboxPolicy::WorkspaceWrite { writable_roots, .. } => {
+            writable_roots.extend(roots);
+            settings::make_absolute(writable_roots, cwd);
+        }
+        SandboxPolicy::ReadOnly { .. } if !args.add_dirs.is_empty() => {
+            notes.push("note: --add-dir has no effect: in the sandbox read-only nothing may be written".to_owned());
+        }
+        _ => {}
+    }
+    Ok(policy)
+}
+
 /// The directory to work in.
 pub fn directory(flag: Option<&Path>) -> Result<PathBuf, Failure> {
     let dir = flag.unwrap_or(Path::new("."));
@@ -190,28 +184,6 @@ pub fn directory(flag: Option<&Path>) -> Result<PathBuf, Failure> {
         Some(_) => Ok(cwd),
         None => Err(refuse("its path is no valid UTF-8".to_owned())),
     }
-}
-
-fn sandbox_flag(mode: &str) -> Result<SandboxMode, Failure> {
-    match mode {
-        "read-only" => Ok(SandboxMode::ReadOnly),
-        "danger-full-access" => Ok(SandboxMode::DangerFullAccess),
-        "workspace-write" => Err(Failure::usage(
-            "-s workspace-write is not available in this version yet; use -s read-only, or -s danger-full-access",
-        )),
-        other => Err(Failure::usage(format!("-s {other}: there is no such mode; use read-only or danger-full-access"))),
-    }
-}
-
-/// bash where there is one, else sh.
-fn shell() -> (PathBuf, &'static str) {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let usual = ["/bin", "/usr/bin", "/usr/local/bin"].map(PathBuf::from);
-    let folders: Vec<PathBuf> = env::split_paths(&path).filter(|dir| dir.is_absolute()).chain(usual).collect();
-    let find = |name: &'static str| {
-        folders.iter().map(|dir| dir.join(name)).find(|path| path.is_file()).map(|path| (path, name))
-    };
-    find("bash").or_else(|| find("sh")).unwrap_or_else(|| ("/bin/sh".into(), "sh"))
 }
 
 /// What the user says. `None` if nobody says anything.

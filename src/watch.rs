@@ -47,7 +47,7 @@ impl Watch {
     pub fn watcher(&self) -> Watcher {
         let (bell, found) = (Arc::clone(&self.bell), Arc::clone(&self.found));
         Arc::new(move |seat| {
-            let (view, subscription) = seat.feed.subscribe(Arc::clone(&bell), || Box::new(seat.view()));
+            let (view, subscription) = seat.feed.subscribe(Arc::<Notify>::clone(&bell), || Box::new(seat.view()));
             found.lock().unwrap_or_else(PoisonError::into_inner).push((Arc::clone(seat), view, subscription));
             bell.notify_one();
         })

@@ -201,7 +201,7 @@ fn what_cannot_be_had_ends_the_process_and_is_said_on_stderr() {
     let unknown = "0190aaaa-0000-7000-8000-000000000000";
     let image = sdk.world.path("work/none.png");
     let cases: [(&[&str], &str, &[&str], &str); 3] = [
-        (SANDBOXED, "workspace-write", &[], "-s workspace-write is not available in this version yet"),
+        (SANDBOXED, "wide-open", &[], "-s wide-open: there is no such mode"),
         (&["--experimental-json"], "", &["resume", unknown], unknown),
         (WITH_IMAGE, "", &["--image", image.to_str().unwrap()], "images are not available in this version"),
     ];

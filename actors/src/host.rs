@@ -8,7 +8,6 @@ use sapwood_rollout::OpenError;
 use sapwood_supervisor::core::{Class, Incarnation, Need};
 use sapwood_supervisor::driver::{Fault, Host, Next, Port, Resident, Seat as Place, Supervisor};
 
-use crate::process::SandboxMode;
 use crate::seat::{Message, Seat};
 use crate::shell::{Begin, Shell, ShellError, Slots};
 use crate::tree::{Supervision, Tree};
@@ -18,13 +17,12 @@ use crate::workers::{Means, TokioWorkers};
 pub struct AgentHost {
     tree: Weak<Tree>,
     means: Means,
-    sandbox: SandboxMode,
 }
 
 impl AgentHost {
     /// A host for `tree`, which it does not keep alive.
-    pub fn new(tree: &Arc<Tree>, means: Means, sandbox: SandboxMode) -> Self {
-        Self { tree: Arc::downgrade(tree), means, sandbox }
+    pub fn new(tree: &Arc<Tree>, means: Means) -> Self {
+        Self { tree: Arc::downgrade(tree), means }
     }
 }
 
@@ -47,7 +45,7 @@ impl Host for AgentHost {
             Some(Envelope { msg: Message::Accepted { id, .. }, .. }) => Some(id.clone()),
             _ => None,
         });
-        let workers = TokioWorkers::new(self.means.clone(), Arc::clone(&seat), self.sandbox.clone());
+        let workers = TokioWorkers::new(self.means.clone(), Arc::clone(&seat), Weak::clone(&self.tree));
         AgentResident {
             tree: self.tree.clone(),
             seat,

@@ -11,6 +11,7 @@
 //! - An accepted input is pending, consumed or settled by lines in its receiver's rollout: exactly one of them.
 
 pub mod agent;
+pub mod background;
 pub mod clock;
 pub mod faults;
 pub mod feed;
@@ -18,6 +19,8 @@ pub mod fold;
 pub mod host;
 pub mod neighbour;
 mod nicknames;
+pub mod patch;
+mod patcher;
 pub mod process;
 pub mod seat;
 pub mod service;

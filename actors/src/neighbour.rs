@@ -45,7 +45,7 @@ impl Queued {
     fn input(self, place: u64) -> Accepted {
         let id = InputId::from(format!("codex-queue:{}", self.id));
         let body = Some(Body::user(self.text));
-        Accepted { id, place, lane: InputLane::User, wake: true, from: None, body }
+        Accepted { id, place, lane: InputLane::User, wake: true, from: None, body, turn: None }
     }
 }
 

@@ -12,8 +12,9 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use sapwood_mailbox::{Caps, Mailbox, Permit};
 use sapwood_model::HistoryInitialization;
-use sapwood_protocol::ids::InputId;
-use sapwood_protocol::own::{Outcome, Paused};
+use sapwood_protocol::asked::Asked;
+use sapwood_protocol::ids::{AskId, InputId};
+use sapwood_protocol::own::{Outcome, Paused, QueuedInput};
 use sapwood_protocol::{AgentPath, Line, Millis, ThreadId, TurnId, Usage};
 use sapwood_rollout::{Journal, Log, OpenError};
 use serde::{Serialize, Serializer};
@@ -21,7 +22,9 @@ use serde::{Serialize, Serializer};
 use crate::agent::Agent;
 use crate::agent::effect::Input;
 use crate::agent::inbox::REMEMBERED;
+use crate::agent::state::Asking;
 use crate::agent::turn::Turn;
+use crate::background::Background;
 use crate::feed::Feed;
 
 /// What travels through an agent's mailbox.
@@ -56,6 +59,8 @@ pub struct Seat {
     pub mailbox: Arc<Mailbox<Message>>,
     /// What is shown of it.
     pub feed: Feed,
+    /// Its commands that go on without their calls.
+    pub background: Background,
     pub(crate) gate: Mutex<Gate>,
     /// Of a fork: its source as far as it is inherited. Its incarnations share this, and read it from the source's rollout
     /// where it was made by another process.
@@ -78,6 +83,8 @@ pub(crate) struct Gate {
     pub next_place: u64,
     /// How many accepted inputs the incarnation has not consumed, by its last word.
     pub pending: usize,
+    /// Messages that wait until the agent is idle, the next one first. Changed here only, and then in the rollout.
+    pub queue: Vec<(InputId, QueuedInput)>,
 }
 
 /// The newest sending of each sender, sorted by sender. Most seats know one sender or two, and a map's smallest node has
@@ -166,6 +173,14 @@ pub struct SeatView {
     pub queued: Option<Queued>,
     /// A pending input wants a turn.
     pub wakes: bool,
+    /// Whom it asks and how it works, as its thread has it.
+    pub asking: Asking,
+    /// The open turn's own, where that differs: what is set holds for the next turn.
+    pub of_turn: Option<Asking>,
+    /// The id of the turn that a pending input will start, if its sender was told one.
+    pub promised: Option<TurnId>,
+    /// What is asked of a person or of a client, in order.
+    pub asks: Vec<Arc<Asked>>,
     /// It was taken out of service: whatever comes, nothing follows.
     pub(crate) out_of_service: bool,
     /// Nothing is open and nothing is to be done.
@@ -174,6 +189,10 @@ pub struct SeatView {
     pub(crate) unseen: BTreeSet<InputId>,
     /// It does nothing but wait for mail.
     pub(crate) awaits_mail: bool,
+    /// It does nothing but wait for answers.
+    pub(crate) only_asks: bool,
+    /// Questions whose answer is on its way.
+    pub(crate) answered: BTreeSet<AskId>,
     /// How the tree counts it.
     pub(crate) counted: Counted,
 }
@@ -199,6 +218,8 @@ pub(crate) enum Counted {
     Waiting,
     /// Its turn pauses until somebody asks.
     Paused,
+    /// Its turn waits for answers of people or clients.
+    Asking,
 }
 
 /// The state of an agent in the words that models and clients know (`multi-agent.md` 8.1).
@@ -270,10 +291,16 @@ impl SeatView {
             paused: agent.turn.as_ref().and_then(|turn| turn.paused.clone()),
             queued: None,
             wakes: agent.inbox.wakes(),
+            asking: agent.asking.clone(),
+            of_turn: agent.turn.as_ref().and_then(|turn| turn.asking.clone()).filter(|own| *own != agent.asking),
+            promised: agent.inbox.promised(),
             out_of_service: false,
             quiet: true,
             unseen: BTreeSet::new(),
             awaits_mail: false,
+            only_asks: false,
+            answered: BTreeSet::new(),
+            asks: agent.asks.open().to_vec(),
             counted: Counted::AtRest,
         };
         if agent.quarantined.is_some() {
@@ -285,7 +312,8 @@ impl SeatView {
     /// What was open stays so in the rollout, and nobody works on it.
     pub(crate) fn ends_service(&mut self) {
         (self.turn, self.paused, self.waits_until, self.queued, self.cut_short) = (None, None, None, None, None);
-        (self.parked, self.wakes, self.awaits_mail) = (false, false, false);
+        (self.parked, self.wakes, self.awaits_mail, self.only_asks) = (false, false, false, false);
+        self.asks.clear();
         (self.out_of_service, self.quiet) = (true, true);
         self.unseen.clear();
     }
@@ -303,6 +331,7 @@ impl SeatView {
         }
         match (&self.paused, !self.quiet || !self.unseen.is_empty()) {
             (_, true) if self.awaits_mail && self.unseen.is_empty() => Counted::Waiting,
+            (_, true) if self.only_asks && self.unseen.is_empty() && self.answered.is_empty() => Counted::Asking,
             (_, true) => Counted::Active,
             (Some(_), false) => Counted::Paused,
             (None, false) => Counted::AtRest,
@@ -319,6 +348,7 @@ impl Seat {
             known: agent.inbox.pending().iter().map(|pending| pending.accepted.id.clone()).collect(),
             next_place: agent.inbox.next_place(),
             pending: agent.inbox.len(),
+            queue: agent.inbox.queue().map(|(id, queued)| (id.clone(), queued.clone())).collect(),
             ..Gate::default()
         };
         Self {
@@ -330,6 +360,7 @@ impl Seat {
             history,
             mailbox: Arc::new(Mailbox::new(Caps::default())),
             feed: Feed::default(),
+            background: Background::default(),
             gate: Mutex::new(gate),
             source: OnceLock::new(),
             view: Mutex::new(SeatView::of(agent)),

@@ -6,23 +6,22 @@ use std::sync::Arc;
 
 use sapwood_model::HistoryInitialization;
 use sapwood_protocol::ids::InputId;
-use sapwood_protocol::own::{Accepted, Body, InputLane};
+use sapwood_protocol::own::{Accepted, Body, Fork, InputLane};
 use sapwood_protocol::{AgentPath, Ids, SessionId, ThreadId};
 use sapwood_rollout::{Journal, OpenError};
 use sapwood_supervisor::core::{Config, Need, Phase, Slot};
 use sapwood_supervisor::driver::Supervisor;
 use tokio::task::JoinHandle;
 
-use crate::agent::Settings;
-use crate::agent::settings::SandboxMode as Mode;
+use crate::agent::fork::Inherited;
+use crate::agent::{Agent, Settings};
 use crate::clock::Clock;
-use crate::fold;
 use crate::host::{AgentHost, RactorSupervision};
 use crate::neighbour::{self, Neighbour};
-use crate::process::{Processes, SandboxMode};
+use crate::process::Processes;
 use crate::seat::Seat;
 use crate::shell::{Begin, Shell, ShellError, Slots};
-use crate::tree::{Refusal, Tree, Watcher};
+use crate::tree::{Refusal, Rested, Tree, Watcher};
 use crate::workers::{Means, NoWorkers};
 
 /// Everything that trees of a process share.
@@ -32,6 +31,7 @@ pub struct Service {
     means: Means,
     watcher: Option<Watcher>,
     neighbour: Option<Arc<dyn Neighbour>>,
+    rested: Arc<Rested>,
 }
 
 /// Why a tree could not be started or loaded.
@@ -100,7 +100,7 @@ impl Service {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let means = Means { model, processes, shell, clock };
-        Self { journal, means, watcher: None, neighbour: None }
+        Self { journal, means, watcher: None, neighbour: None, rested: Arc::default() }
     }
 
     /// The same service, whose trees tell `watcher` of each of their seats before anything happens in it.
@@ -131,12 +131,52 @@ impl Service {
         let id = InputId::from(ids.uuid(now).to_string());
         let tree = self.tree(session, settings, ids);
         let body = Some(Body::user(text));
-        let first = Accepted { id, place: 0, lane: InputLane::User, wake: true, from: None, body };
+        let first = Accepted { id, place: 0, lane: InputLane::User, wake: true, from: None, body, turn: None };
         let root = tree.make_root(cwd, Some(&first))?;
         let running = self.run(tree, Vec::new()).await?;
         // Nobody was there to be woken when the root was made.
         running.tree.wake(root.thread, Need::NewTurn);
         Ok(running)
+    }
+
+    /// Makes a tree whose user has said nothing yet.
+    pub async fn open(&self, settings: Settings, cwd: &str, mut ids: Ids) -> Result<Running, ServiceError> {
+        let session = SessionId::from(ids.thread(self.means.clock.now()));
+        let tree = self.tree(session, settings, ids);
+        tree.make_root(cwd, None)?;
+        self.run(tree, Vec::new()).await
+    }
+
+    /// Makes a tree that continues another thread's history.
+    pub async fn fork(
+        &self,
+        source: &Agent,
+        point: Fork,
+        settings: Settings,
+        cwd: &str,
+        mut ids: Ids,
+    ) -> Result<Running, ServiceError> {
+        let session = SessionId::from(ids.thread(self.means.clock.now()));
+        let tree = self.tree(session, settings, ids);
+        tree.fork_root(cwd, Some(&Inherited::by_user(source, point)), None)?;
+        self.run(tree, Vec::new()).await
+    }
+
+    /// An agent as its rollout says. It is not loaded; when it is, soon after, its rollout is not folded again.
+    pub fn look(&self, thread: ThreadId) -> Result<Agent, OpenError> {
+        let (agent, read) = self.rested.read(&*self.journal, thread)?;
+        self.rested.keep(thread, read, agent.clone());
+        Ok(agent)
+    }
+
+    /// Where its rollouts are.
+    pub fn journal(&self) -> &Arc<dyn Journal> {
+        &self.journal
+    }
+
+    /// The same service over another journal: for threads that leave no trace.
+    pub fn over(&self, journal: Arc<dyn Journal>) -> Self {
+        Self { journal, ..self.clone() }
     }
 
     /// Loads a tree: takes its locks, closes what process death left open, sends reports that are due. Runs nothing.
@@ -149,6 +189,7 @@ impl Service {
     fn tree(&self, session: SessionId, settings: Settings, ids: Ids) -> Arc<Tree> {
         let (journal, clock) = (Arc::clone(&self.journal), Arc::clone(&self.means.clock));
         let tree = Tree::new(session, Arc::new(settings), journal, clock, ids);
+        tree.rest_with(Arc::clone(&self.rested));
         if let Some(watcher) = &self.watcher {
             tree.watch(Arc::clone(watcher));
         }
@@ -159,11 +200,7 @@ impl Service {
     }
 
     async fn run(&self, tree: Arc<Tree>, warnings: Vec<String>) -> Result<Running, ServiceError> {
-        let sandbox = match tree.settings.sandbox {
-            Mode::ReadOnly => SandboxMode::ReadOnly,
-            Mode::DangerFullAccess => SandboxMode::DangerFullAccess,
-        };
-        let host = Arc::new(AgentHost::new(&tree, self.means.clone(), sandbox));
+        let host = Arc::new(AgentHost::new(&tree, self.means.clone()));
         let seed = tree.new_ids().bits();
         let slots = tree.settings.slots;
         let config = Config { slots, max_seats: tree.settings.max_agents, seed, ..Config::default() };
@@ -217,6 +254,7 @@ impl Running {
     /// Ends all incarnations in order. What is open stays open in the rollouts, and goes on when it is resumed.
     pub async fn shutdown(self) {
         self.supervisor.shutdown().await;
+        self.tree.close_terminals();
         // It ends with the supervisor; a panic of its own was already reported.
         let _ = self.ended.await;
     }
@@ -237,9 +275,15 @@ pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
     let mut found = vec![(root, None)];
     let mut seen = BTreeSet::from([root]);
     let (mut seats, mut out_of_service) = (Vec::new(), Vec::new());
+    let mut root_read = None;
     while let Some((thread, spawner)) = found.pop() {
-        let mut agent = match fold::read(&*tree.journal, thread) {
-            Ok(agent) => agent,
+        let mut agent = match tree.rested().read(&*tree.journal, thread) {
+            Ok((agent, read)) => {
+                if thread == root {
+                    root_read = Some((agent.clone(), read));
+                }
+                agent
+            }
             // A child whose rollout never came to exist was never made, and its name is free.
             Err(OpenError::NotFound { .. }) if thread != root => continue,
             Err(error) if thread != root => {
@@ -311,6 +355,9 @@ pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
     }
     for (seat, agent, reason) in out_of_service {
         tree.report_quarantine(&seat, &agent, &reason);
+    }
+    if let Some((agent, read)) = root_read {
+        tree.rested().keep(root, read, agent);
     }
     // Turns that will go on, and tasks that will start, have room for their reports again.
     for seat in tree.seats() {

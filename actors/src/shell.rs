@@ -10,16 +10,18 @@ use std::sync::Arc;
 
 use sapwood_mailbox::{Epoch, Lane};
 use sapwood_protocol::ids::InputId;
-use sapwood_protocol::{CallId, Ids, Line, Millis};
+use sapwood_protocol::{CallId, Ids, Line, Millis, TurnId};
 use sapwood_rollout::{AppendError, Log, OpenError, Ticket};
 use sapwood_supervisor::core::Need;
 
-use crate::agent::effect::{Decision, Effect, ExecCall, Input, Timer, Want};
+use crate::agent::effect::{Decision, Effect, Event, ExecCall, Input, Planned, Timer, Typing, Want};
+use crate::workers::Confined;
+use crate::agent::volatile::Closing;
 use crate::agent::{Ctx, Machine};
 use crate::faults::{self, Point};
 use crate::fold;
 use crate::seat::{Message, Seat, SeatView};
-use crate::tree::Tree;
+use crate::tree::{Read, Tree};
 
 /// Decisions in the outbox, at most: a disk that does not keep up ends the incarnation, and the supervisor tries
 /// again later with what is durable then.
@@ -35,11 +37,17 @@ pub trait Workers: Send + 'static {
     /// Stop asking.
     fn cancel_sample(&mut self);
     /// Start a command and hold it.
-    fn hold(&mut self, effect: u64, call: CallId, exec: ExecCall);
+    fn hold(&mut self, effect: u64, call: CallId, turn: TurnId, exec: ExecCall, place: Confined);
+    /// Type into a command that goes on in the background.
+    fn type_into(&mut self, call: CallId, turn: TurnId, typing: Typing);
     /// Let a held command run.
     fn release(&mut self, call: &CallId);
     /// End a command.
     fn kill(&mut self, call: &CallId);
+    /// Look what a patch would do.
+    fn plan(&mut self, effect: u64, call: CallId, patch: Arc<str>, place: Confined);
+    /// Do what was found.
+    fn apply(&mut self, call: CallId, planned: Arc<Planned>, place: Confined, turn: TurnId);
     /// Send this timer at this time.
     fn timer(&mut self, timer: Timer, at: Millis);
 }
@@ -89,6 +97,8 @@ pub struct Shell<W: Workers, S: Slots> {
     workers: W,
     slots: S,
     outbox: VecDeque<(Ticket, Effect)>,
+    /// How much of the rollout the machine has seen, as long as its lines came in the order of the file.
+    read: Read,
 }
 
 impl<W: Workers, S: Slots> Shell<W, S> {
@@ -96,14 +106,19 @@ impl<W: Workers, S: Slots> Shell<W, S> {
     pub fn load(tree: Arc<Tree>, seat: Arc<Seat>, workers: W, slots: S, granted: bool) -> Result<Self, ShellError> {
         let log = seat.occupy(&*tree.journal)?;
         let epoch = log.fence();
-        let agent = fold::of_fork(&*tree.journal, seat.thread, &log.read()?, seat.source())?;
+        let rollout = log.read()?;
+        let agent = match tree.rested().wake(seat.thread, &rollout) {
+            Some(agent) => agent,
+            None => fold::of_fork(&*tree.journal, seat.thread, &rollout, seat.source())?,
+        };
+        let read = Read::all(&rollout);
         let machine = Machine::sharing(agent, Arc::clone(&tree.settings), Arc::clone(&tree.frames));
         let mut machine = machine.with_history(seat.history);
         if granted {
             machine.granted_at_start();
         }
         let ids = tree.new_ids();
-        Ok(Self { tree, seat, log, epoch, machine, ids, workers, slots, outbox: VecDeque::new() })
+        Ok(Self { tree, seat, log, epoch, machine, ids, workers, slots, outbox: VecDeque::new(), read })
     }
 
     /// The first step of an incarnation.
@@ -111,6 +126,10 @@ impl<W: Workers, S: Slots> Shell<W, S> {
         match begin {
             Begin::Load => self.step(Input::Loaded),
             Begin::Work(culprit) => {
+                if self.machine.agent().turn.is_some() {
+                    // What the incarnation before had yet to tell went with it.
+                    self.seat.feed.publish(self.tree.clock.now(), Event::Resync);
+                }
                 // Behind the answers to the incarnation before, which are taken first.
                 let input = Input::Recovered { culprit };
                 match self.seat.mailbox.try_send(Lane::Continuation, 0, Message::Input(input.clone())) {
@@ -128,10 +147,18 @@ impl<W: Workers, S: Slots> Shell<W, S> {
                 if matches!(input, Input::ToolEnded { .. }) {
                     faults::hit(Point::ToolAnswer, &self.seat.path);
                 }
+                if let Input::AnsweredAsk { id, .. } = input
+                    && self.machine.agent().asks.get(id).is_none()
+                {
+                    tracing::info!(agent = %self.seat.path, ask = %id, "an answer came late, or twice; it changes nothing");
+                }
                 self.step(input.clone())
             }
             Message::Accepted { id, line } => {
                 // It may be in the file that was folded: applying an acceptance twice does nothing.
+                if !self.machine.agent().inbox.knows(id) {
+                    self.read.line(line);
+                }
                 self.machine.apply(line);
                 self.seat.view.lock().unseen.remove(id);
                 self.step(Input::Go)
@@ -158,8 +185,14 @@ impl<W: Workers, S: Slots> Shell<W, S> {
             let Decision { lines, effects, volatile, again } = self.machine.decide(&mut ctx, input);
             let ticket = self.append(&lines)?;
             faults::hit(Point::AfterAppend, &self.seat.path);
-            lines.iter().for_each(|line| self.machine.apply(line));
+            for line in &lines {
+                self.read.line(line);
+                self.machine.apply(line);
+            }
             self.machine.settle(volatile);
+            if !again {
+                self.begin_next_queued();
+            }
             self.show();
             faults::hit(Point::AfterApply, &self.seat.path);
             for effect in effects {
@@ -178,6 +211,18 @@ impl<W: Workers, S: Slots> Shell<W, S> {
             }
         }
         Ok(())
+    }
+
+    /// An agent that has nothing else to do begins with the next message that waits for that. After an interrupt, and after a
+    /// crash, it waits until somebody asks. Before it is shown: nobody sees it at rest in between.
+    fn begin_next_queued(&self) {
+        let (agent, volatile) = (self.machine.agent(), self.machine.volatile());
+        let is_held = agent.last_turn.as_ref().is_some_and(|last| last.outcome.stops_queue());
+        let is_idle = agent.turn.is_none() && !agent.inbox.wakes() && agent.quarantined.is_none();
+        let works = volatile.closing == Closing::No && !volatile.recovering;
+        if agent.inbox.has_queue() && is_idle && works && !is_held {
+            self.tree.begin_next_queued(&self.seat);
+        }
     }
 
     fn append(&self, lines: &[Line]) -> Result<Ticket, ShellError> {
@@ -217,8 +262,17 @@ impl<W: Workers, S: Slots> Shell<W, S> {
         match effect {
             Effect::Sample { effect, request } => self.workers.sample(effect, request),
             Effect::CancelSample => self.workers.cancel_sample(),
-            Effect::Hold { effect, call, exec } => self.workers.hold(effect, call, exec),
+            Effect::Hold { effect, call, turn, exec, place } => {
+                self.workers.hold(effect, call, turn, exec, self.tree.narrowed(&self.seat, place));
+            }
+            Effect::Type { call, turn, typing } => self.workers.type_into(call, turn, typing),
             Effect::Release { call } => self.workers.release(&call),
+            Effect::Plan { effect, call, patch, place } => {
+                self.workers.plan(effect, call, patch, self.tree.narrowed(&self.seat, place));
+            }
+            Effect::Apply { call, planned, place, turn } => {
+                self.workers.apply(call, planned, self.tree.narrowed(&self.seat, place), turn);
+            }
             Effect::Kill { call } => self.workers.kill(&call),
             Effect::KillLeftover(group) => {
                 let group = crate::process::GroupId { id: group.id, start: group.start };
@@ -252,8 +306,13 @@ impl<W: Workers, S: Slots> Shell<W, S> {
         let (unseen, counted) = (std::mem::take(&mut view.unseen), view.counted);
         let queued = view.queued.take().filter(|_| self.machine.volatile().sampling.is_some());
         let (quiet, awaits_mail) = (self.quiet(), self.machine.only_awaits_mail());
+        let only_asks = self.machine.only_asks();
+        let mut answered = std::mem::take(&mut view.answered);
+        answered.retain(|id| agent.asks.get(id).is_some());
         let progress = self.tree.clock.now();
-        *view = SeatView { unseen, counted, queued, quiet, awaits_mail, progress, ..fresh };
+        // What was promised for an input that is on its way stands.
+        let promised = fresh.promised.take().or(view.promised.take().filter(|_| !unseen.is_empty()));
+        *view = SeatView { unseen, counted, queued, quiet, awaits_mail, only_asks, answered, progress, promised, ..fresh };
         self.tree.count(&mut view);
         drop(view);
         let mut gate = self.seat.gate.lock();
@@ -272,8 +331,9 @@ impl<W: Workers, S: Slots> Shell<W, S> {
 
     /// The incarnation ends in order. The log stays open over an open turn that does not only wait.
     pub fn stop(self) {
-        let agent = self.machine.agent();
+        let agent = self.machine.into_agent();
         if agent.turn.is_none() || agent.parked() {
+            self.tree.rested().keep(self.seat.thread, self.read, agent);
             self.seat.vacate(Some(self.log));
         }
     }

@@ -3,26 +3,33 @@
 //! A worker decides nothing and writes no line. It is ended by dropping it; it answers exactly once for each step,
 //! in the agent's Continuation lane, through room that was reserved before it started.
 
+mod commands;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
 
 use sapwood_mailbox::{Lane, Mailbox, Permit};
 use sapwood_model::{Delta, DeltaSink, Model, ModelError, Request};
-use sapwood_protocol::own::ProcessGroup;
-use sapwood_protocol::{CallId, Millis};
+use sapwood_protocol::{CallId, ItemId, Millis, TurnId};
+use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::agent::effect::{Event, ExecCall, Input, Timer, ToolEnd, ToolResult};
+use crate::agent::effect::{Event, ExecCall, Input, Part, Planned, Shown, Snapshot, Timer, ToolResult, Typing};
 use crate::clock::Clock;
-use crate::process::{Cancel, Canceller, Command, Exit, Held, Outcome, Pause, Processes, SandboxMode};
+use crate::patcher::Patcher;
+use crate::process::{Canceller, Processes, SandboxMode};
 use crate::seat::{Message, Queued, Seat};
 use crate::shell::Workers;
+use crate::tree::Tree;
 
-/// Output of one command that a model gets, at most, in bytes: head and tail.
-pub const OUTPUT_BYTES: usize = 32 * 1024;
+use commands::{Home, Start};
+pub(crate) use commands::result_of;
+
+/// Output of one command that is kept, at most, in bytes, head and tail: as much as a model may get.
+pub const OUTPUT_BYTES: usize = 40_000;
 
 /// What all workers of a process share.
 #[derive(Clone)]
@@ -35,6 +42,15 @@ pub struct Means {
     pub shell: PathBuf,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+}
+
+/// Where a command runs and what it may touch, as the kernel is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Confined {
+    /// The directory; absolute.
+    pub cwd: PathBuf,
+    /// What it may touch.
+    pub sandbox: SandboxMode,
 }
 
 /// A task that ends with its owner.
@@ -50,10 +66,11 @@ impl Drop for Owned {
 pub struct TokioWorkers {
     means: Means,
     seat: Arc<Seat>,
-    sandbox: SandboxMode,
+    tree: Weak<Tree>,
     runtime: Handle,
     sampling: Option<Owned>,
     tools: BTreeMap<CallId, Tool>,
+    patches: Patcher,
     /// Killed, and within their grace: owned until they are gone, so that nothing outlives the incarnation.
     ending: Vec<Tool>,
     timers: BTreeMap<Timer, Owned>,
@@ -66,13 +83,13 @@ struct Tool {
 }
 
 /// Answers once, also when its task is dropped.
-struct Answer {
+pub(crate) struct Answer {
     room: Option<Permit<Message>>,
     lost: Option<Input>,
 }
 
 impl Answer {
-    fn new(seat: &Seat, lost: Option<Input>) -> Option<Self> {
+    pub(crate) fn new(seat: &Seat, lost: Option<Input>) -> Option<Self> {
         let room = Mailbox::reserve(&seat.mailbox, Lane::Continuation, 0).ok()?;
         Some(Self { room: Some(room), lost })
     }
@@ -83,7 +100,7 @@ impl Answer {
         self
     }
 
-    fn send(mut self, input: Input) {
+    pub(crate) fn send(mut self, input: Input) {
         self.lost = None;
         if let Some(room) = self.room.take() {
             // A closed mailbox is that of a tree that is shutting down: nobody waits for the answer.
@@ -100,11 +117,40 @@ impl Drop for Answer {
     }
 }
 
-/// What is shown of a call that is under way: that it waits. Text is provisional, and shown by clients that ask for it;
-/// nobody does yet.
+/// What is shown of an answer while it comes: that it waits, and its text. All of it is provisional.
 struct Deltas {
     seat: Arc<Seat>,
     clock: Arc<dyn Clock>,
+    turn: TurnId,
+    model: Arc<str>,
+}
+
+impl Deltas {
+    fn publish(&self, event: Event) {
+        self.seat.feed.publish(self.clock.now(), event);
+    }
+
+    fn text(&self, item: ItemId, part: Part, text: String) {
+        self.publish(Event::Delta { turn: self.turn.clone(), item, part, text });
+    }
+
+    /// An item begins. Calls are shown when they are started.
+    fn begins(&self, item: &ItemId, kind: &str) {
+        let id = item.as_str().to_owned();
+        let (shown, core) = match kind {
+            "message" => {
+                let core = json!({"type": "AgentMessage", "id": item, "content": [{"type": "Text", "text": ""}]});
+                (Shown::Agent { id, text: String::new() }, core)
+            }
+            "reasoning" => {
+                let core = json!({"type": "Reasoning", "id": item, "summary_text": [], "raw_content": []});
+                (Shown::Reasoning { id, text: String::new() }, core)
+            }
+            _ => return,
+        };
+        let snapshot = Some(Snapshot::begun(&core, self.clock.now(), true));
+        self.publish(Event::ItemStarted { turn: self.turn.clone(), item: shown, snapshot });
+    }
 }
 
 impl DeltaSink for Deltas {
@@ -112,28 +158,44 @@ impl DeltaSink for Deltas {
         match delta {
             Delta::Queued { why, until } => {
                 self.seat.view.lock().queued = Some(Queued { why: why.clone(), until });
-                self.seat.feed.publish(self.clock.now(), Event::Waiting { why, until });
+                self.publish(Event::Waiting { why, until });
             }
             Delta::Sent => {
                 // Most requests never waited: nothing is said of them.
                 let has_waited = self.seat.view.lock().queued.take().is_some();
                 if has_waited {
-                    self.seat.feed.publish(self.clock.now(), Event::Sent);
+                    self.publish(Event::Sent);
                 }
             }
-            _ => {}
+            Delta::ItemStarted { item, kind, .. } => self.begins(&item, &kind),
+            Delta::Text { item, text } => self.text(item, Part::Text, text),
+            // A part without text yet: clients that want to know of it see it begin.
+            Delta::ReasoningPart { item, part } => self.text(item, Part::Summary(part), String::new()),
+            Delta::Reasoning { item, part, text } => self.text(item, Part::Summary(part), text),
+            Delta::RawReasoning { item, part, text } => self.text(item, Part::Raw(part), text),
+            Delta::SafetyBuffering(what) => {
+                self.publish(Event::SafetyBuffering { turn: self.turn.clone(), what: what.into() });
+            }
+            Delta::Rerouted { model } => {
+                let (from, to) = (Arc::clone(&self.model), model.into());
+                self.publish(Event::Rerouted { turn: self.turn.clone(), from, to });
+            }
+            // Arguments are shown with their call; moderation is the provider's own.
+            Delta::Arguments { .. } | Delta::ItemDone { .. } | Delta::Moderation(_) => {}
         }
     }
 }
 
 impl TokioWorkers {
     /// Workers for one incarnation of a seat, on the current runtime.
-    pub fn new(means: Means, seat: Arc<Seat>, sandbox: SandboxMode) -> Self {
+    pub fn new(means: Means, seat: Arc<Seat>, tree: Weak<Tree>) -> Self {
         let runtime = Handle::current();
+        let patches = Patcher::new(runtime.clone(), Arc::clone(&seat));
         Self {
+            patches,
             means,
             seat,
-            sandbox,
+            tree,
             runtime,
             sampling: None,
             tools: BTreeMap::new(),
@@ -142,9 +204,12 @@ impl TokioWorkers {
         }
     }
 
+    fn home(&self) -> Home {
+        Home { means: self.means.clone(), seat: Arc::clone(&self.seat), tree: Weak::clone(&self.tree) }
+    }
+
     fn refuse(&self, call: &CallId, why: String) {
-        let result = ToolResult { end: ToolEnd::Refused(why), ..ToolResult::nothing() };
-        self.tell(Input::ToolEnded { call: call.clone(), result });
+        self.tell(Input::ToolEnded { call: call.clone(), result: commands::refusal(why) });
     }
 
     fn tell(&self, input: Input) {
@@ -162,7 +227,12 @@ impl Workers for TokioWorkers {
         let Some(answer) = Answer::new(&self.seat, Some(lost.clone())) else {
             return self.tell(lost);
         };
-        let deltas = Deltas { seat: Arc::clone(&self.seat), clock: Arc::clone(&self.means.clock) };
+        let deltas = Deltas {
+            seat: Arc::clone(&self.seat),
+            clock: Arc::clone(&self.means.clock),
+            turn: request.origin.turn.clone(),
+            model: Arc::clone(&request.origin.model),
+        };
         let call = self.means.model.sample(request, Arc::new(deltas));
         self.sampling = Some(Owned(self.runtime.spawn(async move {
             let result = call.await;
@@ -174,25 +244,27 @@ impl Workers for TokioWorkers {
         self.sampling = None;
     }
 
-    fn hold(&mut self, effect: u64, call: CallId, exec: ExecCall) {
+    fn hold(&mut self, effect: u64, call: CallId, turn: TurnId, exec: ExecCall, place: Confined) {
         let Some(answer) = Answer::new(&self.seat, None) else {
             return self.refuse(&call, "too many calls at once; try again with fewer".to_owned());
         };
-        let cwd = Path::new(&self.seat.cwd).join(exec.workdir.as_deref().unwrap_or(""));
-        let command = Command {
-            argv: vec![self.means.shell.to_string_lossy().into_owned(), "-c".to_owned(), exec.cmd],
-            cwd,
-            env: Vec::new(),
-            sandbox: self.sandbox.clone(),
-            timeout: Some(exec.timeout),
-            max_output: OUTPUT_BYTES,
-        };
         let (release, released) = oneshot::channel();
         let cancel = Canceller::new();
-        let start = Start { effect, call: call.clone(), command, released, cancelled: cancel.handle() };
-        let task = run(self.means.processes.clone(), start, answer, Arc::clone(&self.seat));
-        let task = Owned(self.runtime.spawn(task));
+        let start = Start { effect, call: call.clone(), turn, exec, place, released, cancelled: cancel.handle() };
+        let task = Owned(self.runtime.spawn(commands::run(self.home(), start, answer)));
         self.tools.insert(call, Tool { release: Some(release), cancel, task });
+    }
+
+    fn type_into(&mut self, call: CallId, turn: TurnId, typing: Typing) {
+        // Lost, it may have typed or not.
+        let lost = Input::ToolEnded { call: call.clone(), result: ToolResult::nothing() };
+        let Some(answer) = Answer::new(&self.seat, Some(lost)) else {
+            return self.refuse(&call, "too many calls at once; try again with fewer".to_owned());
+        };
+        let cancel = Canceller::new();
+        let typing = commands::type_into(self.home(), call.clone(), turn, typing, cancel.handle(), answer);
+        let task = Owned(self.runtime.spawn(typing));
+        self.tools.insert(call, Tool { release: None, cancel, task });
     }
 
     fn release(&mut self, call: &CallId) {
@@ -210,6 +282,20 @@ impl Workers for TokioWorkers {
             tool.cancel.cancel();
             self.ending.push(tool);
         }
+        // It may have gone on in the background, and its agent has not heard of that.
+        self.seat.background.end_of(call);
+    }
+
+    fn plan(&mut self, effect: u64, call: CallId, patch: Arc<str>, place: Confined) {
+        if let Err(input) = self.patches.plan(effect, call, patch, place) {
+            self.tell(input);
+        }
+    }
+
+    fn apply(&mut self, call: CallId, planned: Arc<Planned>, place: Confined, turn: TurnId) {
+        if let Err(input) = self.patches.apply(call, planned, place, turn) {
+            self.tell(input);
+        }
     }
 
     fn timer(&mut self, timer: Timer, at: Millis) {
@@ -226,60 +312,6 @@ impl Workers for TokioWorkers {
     }
 }
 
-/// What a command is started with.
-struct Start {
-    effect: u64,
-    call: CallId,
-    command: Command,
-    released: oneshot::Receiver<()>,
-    cancelled: Cancel,
-}
-
-/// The life of one command: held, released, ended.
-async fn run(processes: Processes, start: Start, answer: Answer, seat: Arc<Seat>) {
-    let Start { effect, call, command, released, cancelled } = start;
-    let refused = |why: String| {
-        let result = ToolResult { end: ToolEnd::Refused(why), ..ToolResult::nothing() };
-        Input::ToolEnded { call: call.clone(), result }
-    };
-    let held: Held = match processes.hold(command).await {
-        Ok(held) => held,
-        Err(error) => return answer.send(refused(error.to_string())),
-    };
-    let group = held.group();
-    let group = ProcessGroup { id: group.id, start: group.start };
-    // From here on the end of this task means that nobody knows what the command did.
-    let unknown = Input::ToolEnded { call: call.clone(), result: ToolResult::nothing() };
-    let Some(ended) = Answer::new(&seat, None) else {
-        return answer.send(refused("too many calls at once; try again with fewer".to_owned()));
-    };
-    answer.send(Input::Held { effect, call: call.clone(), group });
-    if released.await.is_err() {
-        return;
-    }
-    let ended = ended.or(unknown);
-    let outcome = held.run(Pause::never(), cancelled).await;
-    ended.send(Input::ToolEnded { call: call.clone(), result: result_of(outcome) });
-}
-
-fn result_of(outcome: Outcome) -> ToolResult {
-    let end = match outcome.exit {
-        Exit::Code(code) => ToolEnd::Exited(code),
-        Exit::Signal(signal) => ToolEnd::Signalled(signal),
-        Exit::TimedOut => ToolEnd::TimedOut,
-        Exit::Cancelled => ToolEnd::Signalled(15),
-        Exit::Failed(why) => ToolEnd::Refused(why),
-    };
-    let output = match outcome.output.omitted {
-        0 => outcome.output.head,
-        omitted => {
-            let (head, tail) = (&outcome.output.head, &outcome.output.tail);
-            format!("{head}\n[... {omitted} bytes omitted ...]\n{tail}")
-        }
-    };
-    ToolResult { end, output, total_bytes: outcome.output.total, wall: outcome.wall }
-}
-
 /// Workers of a tree that is being loaded: nothing is run, so nothing may be asked for.
 pub struct NoWorkers;
 
@@ -290,7 +322,11 @@ impl Workers for NoWorkers {
 
     fn cancel_sample(&mut self) {}
 
-    fn hold(&mut self, _: u64, _: CallId, _: ExecCall) {
+    fn hold(&mut self, _: u64, _: CallId, _: TurnId, _: ExecCall, _: Confined) {
+        unreachable!("loading runs no command");
+    }
+
+    fn type_into(&mut self, _: CallId, _: TurnId, _: Typing) {
         unreachable!("loading runs no command");
     }
 
@@ -299,6 +335,14 @@ impl Workers for NoWorkers {
     }
 
     fn kill(&mut self, _: &CallId) {}
+
+    fn plan(&mut self, _: u64, _: CallId, _: Arc<str>, _: Confined) {
+        unreachable!("loading looks at no patch");
+    }
+
+    fn apply(&mut self, _: CallId, _: Arc<Planned>, _: Confined, _: TurnId) {
+        unreachable!("loading changes no file");
+    }
 
     /// A report that was refused is sent again when the agent next runs.
     fn timer(&mut self, _: Timer, _: Millis) {}

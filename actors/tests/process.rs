@@ -2,6 +2,8 @@
 
 #[path = "process/sandbox.rs"]
 mod sandbox;
+#[path = "process/terminals.rs"]
+mod terminals;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -36,13 +38,11 @@ fn folder() -> TempDir {
 
 fn command(folder: &TempDir, argv: &[&str]) -> Command {
     Command {
-        argv: argv.iter().map(ToString::to_string).collect(),
-        cwd: folder.path().to_owned(),
         // Nothing from the home of whoever runs the tests.
         env: vec![set("HOME", folder.path()), set("GIT_CONFIG_GLOBAL", "/dev/null")],
         sandbox: SandboxMode::DangerFullAccess,
-        timeout: None,
         max_output: 10_000,
+        ..Command::new(argv.iter().map(ToString::to_string).collect(), folder.path().to_owned())
     }
 }
 
@@ -147,7 +147,7 @@ async fn output_is_shown_as_it_arrives() {
     let folder = folder();
     let held = processes().hold(bash(&folder, "printf one; printf two >&2")).await.unwrap();
     let mut shown = Vec::new();
-    let outcome = held.run_with(Pause::never(), Cancel::never(), |bytes| shown.extend_from_slice(bytes)).await;
+    let outcome = held.run_with(Pause::never(), Cancel::never(), |_, bytes| shown.extend_from_slice(bytes)).await;
     assert_eq!(shown, b"onetwo");
     assert_eq!(outcome.output, Output { head: "onetwo".into(), tail: String::new(), omitted: 0, total: 6 });
 }

@@ -122,6 +122,10 @@ text_id! {
     CallId
 }
 text_id! {
+    /// A question to a person or to a client. A UUIDv7, minted when it is first asked, and the same after a restart.
+    AskId
+}
+text_id! {
     /// An accepted input. Mail has `<sender>:<n>`; a user's input has the id its client gave, or a new one.
     InputId
 }
@@ -165,6 +169,11 @@ impl Ids {
     /// A new turn id.
     pub fn turn(&mut self, now: Millis) -> TurnId {
         TurnId::from(self.uuid(now).to_string())
+    }
+
+    /// A new id of a question.
+    pub fn ask(&mut self, now: Millis) -> AskId {
+        AskId::from(self.uuid(now).to_string())
     }
 
     /// A new item id with one of the prefixes that Codex uses (`msg`, `fco`, `amsg` ...).

@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::app::input::ImageDetail;
 use crate::ids::{CallId, ItemId};
 use crate::path::AgentPath;
 
@@ -41,7 +43,7 @@ pub enum Item<'a> {
         /// The call it answers.
         call_id: &'a CallId,
         /// What the model reads.
-        output: &'a str,
+        output: Output<'a>,
     },
     /// The output of a custom tool call.
     CustomToolCallOutput {
@@ -50,8 +52,24 @@ pub enum Item<'a> {
         /// The call it answers.
         call_id: &'a CallId,
         /// What the model reads.
-        output: &'a str,
+        output: Output<'a>,
     },
+}
+
+/// What a model reads as the output of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Output<'a> {
+    /// Text.
+    Text(&'a str),
+    /// Text, pictures and sound: an array of parts in its place.
+    Parts(&'a Value),
+}
+
+impl<'a> From<&'a str> for Output<'a> {
+    fn from(text: &'a str) -> Self {
+        Output::Text(text)
+    }
 }
 
 /// Who a message is from.
@@ -76,6 +94,14 @@ pub enum Content<'a> {
     InputText {
         /// The text.
         text: Cow<'a, str>,
+    },
+    /// An image for the model.
+    InputImage {
+        /// Where it is; often the data itself.
+        image_url: Cow<'a, str>,
+        /// How closely the model looks.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<ImageDetail>,
     },
     /// Text of the model.
     OutputText {

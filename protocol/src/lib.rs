@@ -10,6 +10,9 @@
 //!   paginated file always has one.
 //! - The text form of an id is its only serialised form.
 
+pub mod app;
+pub mod approval;
+pub mod asked;
 pub mod ids;
 pub mod item;
 pub mod limits;

@@ -2,15 +2,21 @@
 //!
 //! They never have an ordinal: Codex numbers from the last line it can parse, and would use ours again.
 
-use std::sync::Arc;
+mod queued;
+mod said;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::asked::{Answered, Asked};
 use crate::ids::{CallId, InputId, ThreadId, TurnId};
 use crate::item::MailKind;
 use crate::line::{EarlyOutput, Line, LineError, View};
 use crate::path::AgentPath;
 use crate::time::Millis;
+
+pub use queued::{QueueChange, QueueLine, QueuedInput};
+pub use said::{Manner, Said, ThreadSettings};
 
 /// The version of the payloads below.
 pub const VERSION: u32 = 1;
@@ -43,6 +49,12 @@ pub enum Own {
     Quarantined(Quarantined),
     /// What another program kept of this thread beside its rollout was taken over.
     Adopted(Adopted),
+    /// A person or a client is asked.
+    Asked(Asked),
+    /// A question is closed.
+    Answered(Answered),
+    /// Something about the messages that wait has changed.
+    Queue(QueueLine),
 }
 
 /// `sapwood.accepted`.
@@ -63,6 +75,9 @@ pub struct Accepted {
     /// What it says; absent for an input that only starts a turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Body>,
+    /// The id of the turn that it starts, if it starts one: its sender was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<TurnId>,
 }
 
 /// The durable lanes.
@@ -92,12 +107,13 @@ pub struct Sender {
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Body {
     /// What a user said.
-    User {
-        /// The text.
-        text: String,
-        /// Settings that are applied before it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        settings: Option<Box<ThreadSettings>>,
+    User(Said),
+    /// What a user said, to be read when the thread is idle: it wakes nobody until it is released.
+    Queued(QueuedInput),
+    /// Items of the Responses API that go into the history as they are.
+    Items {
+        /// The items; at least one.
+        items: Vec<Value>,
     },
     /// Settings of the thread, in their place among what is said.
     Settings {
@@ -118,37 +134,31 @@ pub enum Body {
     },
 }
 
-/// What an input sets of its thread, for the turns that begin afterwards. What it leaves out stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ThreadSettings {
-    /// The provider, by its id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provider: Option<Arc<str>>,
-    /// The model.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<Arc<str>>,
-    /// The reasoning effort; `null` takes it back.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
-    pub effort: Option<Option<Arc<str>>>,
-}
-
-/// What is there was said, also `null`.
-fn said<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<Arc<str>>>, D::Error> {
-    Option::deserialize(value).map(Some)
-}
-
 impl Body {
     /// What a user said, and nothing else.
     pub fn user(text: impl Into<String>) -> Self {
-        Body::User { text: text.into(), settings: None }
+        Body::User(Said::text(text))
     }
 
-    /// What it says.
-    pub fn text(&self) -> &str {
+    /// How long it is, in bytes.
+    pub fn bytes(&self) -> usize {
         match self {
-            Body::User { text, .. } | Body::Mail { text, .. } => text,
-            Body::Settings { .. } => "",
+            Body::User(said) => said.bytes(),
+            Body::Queued(queued) => queued.said.bytes(),
+            Body::Items { items } => items.iter().map(json_bytes).sum(),
+            Body::Mail { text, .. } => text.len(),
+            Body::Settings { .. } => 0,
         }
+    }
+}
+
+/// How long a value is about: its texts, without the marks between them.
+fn json_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(json_bytes).sum(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + json_bytes(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
     }
 }
 
@@ -175,6 +185,16 @@ pub enum Outcome {
     Lost,
     /// The agent crashed too often and was taken out of service.
     Quarantined,
+}
+
+impl Outcome {
+    /// A person or a crash stopped the turn: messages that wait for its end are not begun by themselves.
+    pub fn stops_queue(self) -> bool {
+        match self {
+            Outcome::Completed | Outcome::Failed => false,
+            Outcome::Cancelled | Outcome::Lost | Outcome::Quarantined => true,
+        }
+    }
 }
 
 /// `sapwood.settled`.
@@ -351,6 +371,9 @@ impl Own {
             Own::Paused(_) => "sapwood.paused",
             Own::Quarantined(_) => "sapwood.quarantined",
             Own::Adopted(_) => "sapwood.adopted",
+            Own::Asked(_) => "sapwood.asked",
+            Own::Answered(_) => "sapwood.answered",
+            Own::Queue(_) => "sapwood.queue",
         }
     }
 
@@ -372,6 +395,9 @@ impl Own {
             "sapwood.paused" => Own::Paused(view.payload()?),
             "sapwood.quarantined" => Own::Quarantined(view.payload()?),
             "sapwood.adopted" => Own::Adopted(view.payload()?),
+            "sapwood.asked" => Own::Asked(view.payload()?),
+            "sapwood.answered" => Own::Answered(view.payload()?),
+            "sapwood.queue" => Own::Queue(view.payload()?),
             _ => return Ok(None),
         }))
     }
@@ -380,6 +406,8 @@ impl Own {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::asked::{Resolution, What};
+    use crate::ids::AskId;
 
     #[test]
     fn own_lines_come_back() {
@@ -399,6 +427,7 @@ mod tests {
                 wake: true,
                 from: Some(from),
                 body,
+                turn: None,
             }),
             Own::Accepted(Accepted {
                 id: id.clone(),
@@ -407,6 +436,7 @@ mod tests {
                 wake: true,
                 from: None,
                 body: None,
+                turn: Some("t".into()),
             }),
             Own::Accepted(Accepted {
                 id: id.clone(),
@@ -421,6 +451,7 @@ mod tests {
                         ..ThreadSettings::default()
                     },
                 }),
+                turn: None,
             }),
             Own::Settled(Settled { id: id.clone(), how: How::DeadLetter }),
             Own::Begun(Begun { id }),
@@ -432,6 +463,37 @@ mod tests {
             Own::Paused(Paused { until: Some(Millis(7)), reason: "used up".into() }),
             Own::Quarantined(Quarantined { reason: "panic".into() }),
             Own::Adopted(Adopted { goal: None, closed: vec![thread] }),
+            Own::Asked(Asked {
+                id: AskId::from("q"),
+                call: CallId::from("c1"),
+                at: Millis(4),
+                what: What::FileChange { reason: None, grant_root: None, paths: vec!["/a".into()] },
+            }),
+            Own::Answered(Answered { id: AskId::from("q"), how: Resolution::Withdrawn }),
+            Own::Accepted(Accepted {
+                id: "q".into(),
+                place: 3,
+                lane: InputLane::User,
+                wake: false,
+                from: None,
+                body: Some(Body::Queued(QueuedInput { said: Said::text("later"), metadata: None })),
+                turn: None,
+            }),
+            Own::Accepted(Accepted {
+                id: "i".into(),
+                place: 4,
+                lane: InputLane::User,
+                wake: false,
+                from: None,
+                body: Some(Body::Items { items: vec![serde_json::json!({"type": "message", "role": "user"})] }),
+                turn: None,
+            }),
+            Own::Queue(QueueLine {
+                place: 5,
+                change: QueueChange::Edited { id: "q".into(), queued: QueuedInput::default() },
+            }),
+            Own::Queue(QueueLine { place: 6, change: QueueChange::Ordered { ids: vec!["q".into()] } }),
+            Own::Queue(QueueLine { place: 7, change: QueueChange::Released { id: "q".into(), turn: "t".into() } }),
         ];
         for own in all {
             let line = own.line(Millis(1));

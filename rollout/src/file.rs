@@ -10,7 +10,9 @@ mod inspect;
 mod layout;
 mod locks;
 mod names;
+mod shelf;
 mod storage;
+mod survey;
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -32,6 +34,7 @@ use index::{Index, Place};
 pub use inspect::{Inspection, Leftover, What};
 use locks::Locks;
 use storage::FileStorage;
+pub use survey::{FileStamp, Found};
 
 /// The longest first line that a list reads. A head with base instructions and tools has some 30 KB.
 const LIST_HEAD_BYTES: usize = 1024 * 1024;
@@ -54,6 +57,11 @@ impl FileJournal {
     pub fn new(home: PathBuf) -> Self {
         let locks = Locks::new(home.join("thread-writer-locks"));
         Self { index: Index::new(home.clone()), home, locks: Arc::new(locks) }
+    }
+
+    /// Gives a thread a name, as Codex does: the last one counts.
+    pub fn set_name(&self, thread: ThreadId, name: &str, now: Millis) -> Result<(), OpenError> {
+        names::append(&self.home, thread, name, now).map_err(|error| failed("write the names in", &self.home, &error))
     }
 
     fn find(&self, thread: ThreadId) -> Result<Place, OpenError> {

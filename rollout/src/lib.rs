@@ -20,6 +20,6 @@ mod port;
 mod source;
 mod writer;
 
-pub use file::{FileJournal, Inspection, Leftover, What};
+pub use file::{FileJournal, FileStamp, Found, Inspection, Leftover, What};
 pub use memory::{Failure, Lag, MemoryJournal};
 pub use port::{AppendError, Entry, Filter, Holder, Journal, Log, NewThread, OpenError, Rollout, Ticket};

@@ -11,7 +11,7 @@ use crate::text::{nearest, one_line};
 type Exec = Flag<Line>;
 
 const NONE: Takes = Takes::Nothing;
-const SANDBOXES: &[&str] = &["read-only", "danger-full-access"];
+const SANDBOXES: &[&str] = &["read-only", "workspace-write", "danger-full-access"];
 const APPROVALS: &[&str] = &["untrusted", "on-failure", "on-request", "never"];
 
 /// In the order of the help.
@@ -52,7 +52,7 @@ pub const FLAGS: &[Exec] = &[
         "sandbox",
         Takes::Word("MODE", SANDBOXES),
         Does::Read(sandbox),
-        "What shell commands may do: read-only (the default) or danger-full-access",
+        "What shell commands may do: read-only (the default), workspace-write or danger-full-access",
     )
     .short('s'),
     Exec::new(
@@ -122,15 +122,7 @@ pub const FLAGS: &[Exec] = &[
         }),
         "",
     ),
-    Exec::new(
-        "full-auto",
-        NONE,
-        Does::Refused(
-            "means the sandbox workspace-write, which is not available in this version yet; use -s read-only, or \
-             -s danger-full-access",
-        ),
-        "",
-    ),
+    Exec::new("full-auto", NONE, Does::Read(|line, _| sandbox(line, "workspace-write")), ""),
     Exec::new(
         "approve-for-me",
         NONE,

@@ -113,8 +113,7 @@ fn every_flag_of_every_table_is_read_by_each_of_its_names() {
 
 #[test]
 fn what_cannot_work_yet_is_refused_with_a_reason_and_the_rest_is_accepted() {
-    let refused =
-        ["full-auto", "approve-for-me", "ephemeral", "worktree", "ignore-user-config", "strict-config", "oss"];
+    let refused = ["approve-for-me", "ephemeral", "worktree", "ignore-user-config", "strict-config", "oss"];
     for name in refused {
         let message = of(&format!("exec --{name} x")).unwrap_err();
         assert!(message.starts_with(&format!("--{name} ")) && message.len() > 50, "{message}");

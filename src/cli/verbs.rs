@@ -6,6 +6,7 @@ use lexopt::Parser;
 
 use super::exec_flags;
 use super::read::{text, unknown};
+use super::server::{APP_SERVER, DAEMON, DAEMON_ACTIONS, SERVER_ACTIONS};
 use super::table::{Does, Flag, Piece, Shape, Takes, read};
 use super::{Command, ConfigAction, ConfigArgs, DoctorArgs, ModelsArgs, PsArgs, Shell};
 use crate::exit::Failure;
@@ -16,6 +17,8 @@ use crate::text::one_line;
 pub enum Verb {
     Exec,
     Ps,
+    AppServer,
+    Daemon,
     Config,
     Models,
     Doctor,
@@ -26,13 +29,15 @@ pub enum Verb {
 
 /// All verbs, in the order of the help.
 pub const VERBS: &[Verb] =
-    &[Verb::Exec, Verb::Ps, Verb::Config, Verb::Models, Verb::Doctor, Verb::Completion, Verb::Version, Verb::Help];
+    &[Verb::Exec, Verb::Ps, Verb::AppServer, Verb::Daemon, Verb::Config, Verb::Models, Verb::Doctor, Verb::Completion, Verb::Version, Verb::Help];
 
 impl Verb {
     pub fn name(self) -> &'static str {
         match self {
             Verb::Exec => "exec",
             Verb::Ps => "ps",
+            Verb::AppServer => "app-server",
+            Verb::Daemon => "daemon",
             Verb::Config => "config",
             Verb::Models => "models",
             Verb::Doctor => "doctor",
@@ -47,6 +52,8 @@ impl Verb {
         match self {
             Verb::Exec => "Runs a tree of agents on a task, and waits for all of them",
             Verb::Ps => "Shows every tree and agent of this home",
+            Verb::AppServer => "Serves clients: the Codex TUI, its SDKs, editors",
+            Verb::Daemon => "Starts, stops and shows the app server of this home",
             Verb::Config => "Shows the configuration, and checks it",
             Verb::Models => "Lists the models of the provider",
             Verb::Doctor => "Examines the home, the sandbox and the provider",
@@ -65,6 +72,8 @@ impl Verb {
     pub fn words(self) -> Vec<&'static str> {
         match self {
             Verb::Exec => vec!["resume"],
+            Verb::AppServer => SERVER_ACTIONS.to_vec(),
+            Verb::Daemon => DAEMON_ACTIONS.to_vec(),
             Verb::Config => ACTIONS.to_vec(),
             Verb::Completion => Shell::NAMES.iter().map(|(name, _)| *name).collect(),
             Verb::Help => VERBS.iter().filter(|verb| !verb.is_plain()).map(|verb| verb.name()).collect(),
@@ -78,10 +87,10 @@ impl Verb {
     }
 }
 
-const JSON: &str = "One JSON object instead of a text";
-const HOME: &str = "Where rollouts are kept";
-const PROFILE: &str = "A profile of the configuration, on top of the rest of it";
-const OVERRIDE: &str = "Sets a configuration key: a dotted path, and a TOML value or a plain string.\nCan be repeated";
+pub const JSON: &str = "One JSON object instead of a text";
+pub const HOME: &str = "Where rollouts are kept";
+pub const PROFILE: &str = "A profile of the configuration, on top of the rest of it";
+pub const OVERRIDE: &str = "Sets a configuration key: a dotted path, and a TOML value or a plain string.\nCan be repeated";
 
 const PS: &[Flag<PsArgs>] = &[
     Flag::<PsArgs>::new(
@@ -137,6 +146,8 @@ pub fn shapes(verb: Verb) -> Vec<Shape> {
     match verb {
         Verb::Exec => of(exec_flags::FLAGS),
         Verb::Ps => of(PS),
+        Verb::AppServer => of(APP_SERVER),
+        Verb::Daemon => of(DAEMON),
         Verb::Config => of(CONFIG),
         Verb::Models => of(MODELS),
         Verb::Doctor => of(DOCTOR),
@@ -145,7 +156,7 @@ pub fn shapes(verb: Verb) -> Vec<Shape> {
 }
 
 /// Reads flags and words; the help or the version where they are asked for.
-fn all<A>(
+pub fn all<A>(
     parser: &mut Parser,
     verb: Verb,
     flags: &'static [Flag<A>],

@@ -29,6 +29,8 @@ pub enum Kind {
     Secret,
     /// One of these.
     OneOf(&'static [&'static str]),
+    /// Some texts, each a path like [`Kind::Path`].
+    Paths,
     /// The path of a file, relative to the file that names it, or to the working directory for `-c`.
     Path,
     /// `true` or `false`.
@@ -61,7 +63,7 @@ const fn own(name: &'static str, kind: Kind, default: &'static str, doc: &'stati
     Key { name, kind, default, doc, in_project: false }
 }
 
-use Kind::{Boolean, Number, OneOf, Path, Secret, Text, Unsupported, Url};
+use Kind::{Boolean, Number, OneOf, Path, Paths, Secret, Text, Unsupported, Url};
 
 /// The keys that are used, in the order in which a person reads about them.
 pub const USED: &[Key] = &[
@@ -137,7 +139,51 @@ pub const USED: &[Key] = &[
     own("model_providers.*.auth", Unsupported, "", "A command that makes keys: not available in this version"),
     own("model_providers.*.aws", Unsupported, "", "Keys of AWS: not available in this version"),
     own("model_providers.*.gateway_oauth", Unsupported, "", "A login at a gateway: not available in this version"),
-    key("sandbox_mode", OneOf(&["read-only", "danger-full-access"]), "\"read-only\"", "What shell commands may do"),
+    key("developer_instructions", Text, "", "What the model is told beside its instructions"),
+    key(
+        "sandbox_mode",
+        OneOf(&["read-only", "workspace-write", "danger-full-access"]),
+        "\"read-only\"",
+        "What shell commands may do. For clients of the app server workspace-write is the default in a project that is \
+         trusted or untrusted by a word of yours",
+    ),
+    key("sandbox_workspace_write.writable_roots", Paths, "", "Directories to write in beside the workspace"),
+    key("sandbox_workspace_write.network_access", Boolean, "false", "Commands may connect to other machines"),
+    key(
+        "sandbox_workspace_write.exclude_tmpdir_env_var",
+        Boolean,
+        "false",
+        "Nothing is written in the folder of TMPDIR",
+    ),
+    key("sandbox_workspace_write.exclude_slash_tmp", Boolean, "false", "Nothing is written in /tmp"),
+    key(
+        "default_permissions",
+        Text,
+        "",
+        "The same as sandbox_mode by the name of a permission profile: :read-only, :workspace or :danger-full-access",
+    ),
+    key(
+        "approval_policy",
+        OneOf(&["untrusted", "on-request", "on-failure", "never"]),
+        "\"on-request\"",
+        "When clients of the app server are asked. exec asks nobody",
+    ),
+    key("approval_policy.granular.sandbox_approval", Boolean, "", "A question to leave the sandbox reaches a person"),
+    key("approval_policy.granular.rules", Boolean, "", "A question that a rule demands reaches a person"),
+    key("approval_policy.granular.mcp_elicitations", Boolean, "", "A question of an MCP server reaches a person"),
+    key(
+        "approval_policy.granular.request_permissions",
+        Boolean,
+        "false",
+        "A question for permissions reaches a person",
+    ),
+    key("approval_policy.granular.skill_approval", Boolean, "false", "A question to use a skill reaches a person"),
+    key(
+        "approvals_reviewer",
+        OneOf(&["user", "auto_review", "guardian_subagent"]),
+        "\"user\"",
+        "Who answers when something is asked; guardian_subagent is the earlier name of auto_review",
+    ),
     own("profile", Text, "", "The profile that is used without -p"),
     own(
         "projects.*.trust_level",
@@ -224,6 +270,10 @@ pub enum Known {
 
 /// What the key at this path is.
 pub fn known(path: &[&str], is_table: bool) -> Known {
+    // A word, or a table.
+    if is_table && path == ["approval_policy"] {
+        return Known::Table;
+    }
     if let Some(key) = USED.iter().find(|key| key.matches(path)) {
         return Known::Used(key);
     }
@@ -247,6 +297,11 @@ pub fn is_refused_in_project(path: &[&str]) -> bool {
         Known::Used(key) => !key.in_project,
         _ => matches!(path, [head] if NEVER_IN_PROJECT.contains(head)),
     }
+}
+
+/// True for what a client may not set for one thread: all threads of a server share the providers.
+pub fn is_refused_of_a_client(path: &[&str]) -> bool {
+    matches!(path.first(), Some(&("model_providers" | "openai_base_url" | "profile" | "profiles" | "sapwood")))
 }
 
 /// True for a path whose value nobody is shown, whether or not it is one that we know.

@@ -3,12 +3,13 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value as Json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys;
 use super::path::{KeyPath, split_assignment};
-use super::value::{HIDDEN, Raw};
+use super::value::{HIDDEN, Raw, as_json, table_as_json};
 use crate::exit::{Exit, Failure};
 
 /// Bytes of a configuration file, at most: many times what a person writes.
@@ -17,6 +18,8 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// Where a layer stands among the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rank {
+    /// A client, for one thread.
+    Client,
     /// The command line.
     Flag,
     /// The project of the working directory.
@@ -33,6 +36,7 @@ impl Rank {
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
+            Rank::Client => "client",
             Rank::Flag => "flag",
             Rank::Project => "project",
             Rank::Profile => "profile",
@@ -47,10 +51,12 @@ impl Rank {
 pub struct Layer {
     /// Where it stands among the others.
     pub rank: Rank,
-    /// Codex wrote it for itself: what it allows and we cannot do yet is no error.
-    pub codex: bool,
     /// The folder that its paths are seen from. None for a flag.
     pub folder: Option<PathBuf>,
+    /// The file, if it is one or a table of one.
+    pub file: Option<PathBuf>,
+    /// All of it, whatever it is.
+    pub tree: Map<String, Json>,
     /// Its keys, in the order in which they stand there.
     pub leaves: Vec<Leaf>,
 }
@@ -73,28 +79,32 @@ pub struct Source {
     pub path: PathBuf,
     /// Where it stands.
     pub rank: Rank,
-    /// It is Codex's.
-    pub codex: bool,
 }
 
 impl Layer {
     /// What a file says. `None` if there is none.
     pub fn read(source: &Source) -> Result<Option<Self>, Failure> {
-        let Some(text) = text_of(&source.path)? else {
-            return Ok(None);
-        };
+        match text_of(&source.path)? {
+            Some(text) => Self::parse(source, &text).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What a file with this text says.
+    pub fn parse(source: &Source, text: &str) -> Result<Self, Failure> {
         let place = |span: &Range<usize>| {
             let before = text.as_bytes().iter().take(span.start).filter(|byte| **byte == b'\n');
             format!("{}:{}", source.path.display(), 1 + before.count())
         };
-        let table = DeTable::parse(&text).map_err(|error| {
+        let table = DeTable::parse(text).map_err(|error| {
             let place = place(&error.span().unwrap_or(0..0));
             Failure::configuration(format!("{place}: {}", error.message()))
         })?;
         let mut leaves = Vec::new();
         flatten(table.get_ref(), &Leaf::root(), &place, &mut leaves);
         let folder = source.path.parent().map(Path::to_owned);
-        Ok(Some(Self { rank: source.rank, codex: source.codex, folder, leaves }))
+        let tree = table_as_json(table.get_ref());
+        Ok(Self { rank: source.rank, folder, file: Some(source.path.clone()), tree, leaves })
     }
 
     /// What a `-c key=value` says. What is no TOML value is a string, so that nobody has to quote twice in a shell.
@@ -111,29 +121,50 @@ impl Layer {
         let place = if hides { format!("-c {key}={HIDDEN}") } else { format!("-c {flag}") };
         let document = format!("v = {value}");
         let parsed = DeTable::parse(&document).ok().filter(|table| table.get_ref().len() == 1);
-        let above = Leaf { places: vec![place.clone(); path.0.len()], path, value: Raw::EmptyTable };
+        let above = Leaf { places: vec![place.clone(); path.0.len()], path: path.clone(), value: Raw::EmptyTable };
         let mut leaves = Vec::new();
-        match parsed.as_ref().and_then(|table| table.get_ref().get("v")) {
-            Some(value) => above.push(value, &|_| place.clone(), &mut leaves),
+        let json = match parsed.as_ref().and_then(|table| table.get_ref().get("v")) {
+            Some(value) => {
+                above.push(value, &|_| place.clone(), &mut leaves);
+                as_json(value.get_ref())
+            }
             None => {
                 let text = value.trim_matches(|c| c == '"' || c == '\'').to_owned();
-                leaves.push(Leaf { value: Raw::Text(text), ..above });
+                leaves.push(Leaf { value: Raw::Text(text.clone()), ..above });
+                Json::String(text)
             }
-        }
-        Ok(Self { rank: Rank::Flag, codex: false, folder: None, leaves })
+        };
+        Ok(Self { rank: Rank::Flag, folder: None, file: None, tree: path.holding(json), leaves })
+    }
+
+    /// What a client says of one key, for one thread.
+    pub fn client(key: &str, value: &Json) -> Result<Self, Failure> {
+        let place = "config of the thread";
+        let Some(path) = KeyPath::parse(key) else {
+            return Err(Failure::usage(format!("{place}: `{}` is no key", crate::text::one_line(key, 60))));
+        };
+        let tree = path.clone().holding(value.clone());
+        let above = Leaf { places: vec![place.to_owned(); path.0.len()], path, value: Raw::EmptyTable };
+        let mut leaves = Vec::new();
+        above.push_json(value, place, &mut leaves);
+        Ok(Self { rank: Rank::Client, folder: None, file: None, tree, leaves })
     }
 
     /// The layer that a table in it is, as if its keys stood at the top.
     pub fn table(&self, prefix: &[&str], rank: Rank) -> Option<Self> {
         let inside = |leaf: &&Leaf| leaf.path.parts().starts_with(prefix);
         let leaves: Vec<Leaf> = self.leaves.iter().filter(inside).map(|leaf| leaf.below(prefix.len())).collect();
-        let layer = || Self { rank, codex: self.codex, folder: self.folder.clone(), leaves: Vec::new() };
-        match leaves.is_empty() {
-            true => None,
-            false => {
-                Some(Self { leaves: leaves.into_iter().filter(|leaf| !leaf.path.0.is_empty()).collect(), ..layer() })
-            }
+        if leaves.is_empty() {
+            return None;
         }
+        let inner = prefix.iter().try_fold(&self.tree, |tree, part| tree.get(*part)?.as_object());
+        Some(Self {
+            rank,
+            folder: self.folder.clone(),
+            file: self.file.clone(),
+            tree: inner.cloned().unwrap_or_default(),
+            leaves: leaves.into_iter().filter(|leaf| !leaf.path.0.is_empty()).collect(),
+        })
     }
 
     /// What it says of one key, if it says a string.
@@ -146,7 +177,7 @@ impl Layer {
     }
 
     /// A path in it, as seen from where it stands.
-    pub fn file(&self, path: &str) -> PathBuf {
+    pub fn seen(&self, path: &str) -> PathBuf {
         self.folder.as_deref().unwrap_or(Path::new("")).join(path)
     }
 }
@@ -175,6 +206,33 @@ impl Leaf {
             DeValue::Table(table) if !table.is_empty() => flatten(table, &self, place, leaves),
             value => leaves.push(Leaf { value: Raw::of(value), ..self }),
         }
+    }
+}
+
+impl Leaf {
+    /// The same for what is JSON already. `null` says nothing.
+    fn push_json(self, value: &Json, place: &str, leaves: &mut Vec<Leaf>) {
+        let value = match value {
+            Json::Null => return,
+            Json::Object(table) if !table.is_empty() => {
+                for (key, value) in table {
+                    let mut leaf = self.clone();
+                    leaf.path.0.push(key.clone());
+                    leaf.places.push(place.to_owned());
+                    leaf.push_json(value, place, leaves);
+                }
+                return;
+            }
+            Json::Object(_) => Raw::EmptyTable,
+            Json::String(text) => Raw::Text(text.clone()),
+            Json::Bool(value) => Raw::Boolean(*value),
+            Json::Number(number) => Raw::Number(number.as_i64(), number.to_string()),
+            Json::Array(items) => {
+                let texts: Option<Vec<String>> = items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+                texts.map_or(Raw::Other("array"), Raw::Texts)
+            }
+        };
+        leaves.push(Leaf { value, ..self });
     }
 }
 

@@ -92,6 +92,14 @@ impl Merged {
         (above.iter().zip(path).all(|(own, part)| own == part) && !rest.is_empty()).then_some(rest)
     }
 
+    /// Several texts.
+    pub fn texts(&self, path: &[&str]) -> Option<Vec<String>> {
+        match &self.get(path)?.value {
+            Value::Texts(texts) => Some(texts.clone()),
+            _ => None,
+        }
+    }
+
     /// Everything that is set.
     pub fn all(&self) -> impl Iterator<Item = (&KeyPath, &Set)> {
         self.set.iter()
@@ -118,6 +126,10 @@ impl Verdict {
             let shown = KeyPath::from_iter(key.iter().copied());
             let is_last = parts == path.len();
             let is_table = !is_last || leaf.value == super::value::Raw::EmptyTable;
+            if layer.rank == Rank::Client && keys::is_refused_of_a_client(key) {
+                let why = "a client may not set it for a thread; it belongs into the configuration of the server";
+                return problem(parts, Problem::warning(format!("{place}: `{shown}` is not used: {why}")));
+            }
             if layer.rank == Rank::Project && keys::is_refused_in_project(key) {
                 let why = "the configuration of a project may not set it; it belongs into your own";
                 return problem(parts, Problem::warning(format!("{place}: `{shown}` is not used: {why}")));
@@ -146,13 +158,16 @@ impl Verdict {
     }
 
     fn value(layer: &Layer, leaf: &Leaf, kind: Kind) -> Self {
-        // What Codex allows and we cannot do yet is narrowed where it counts, and is no error in a file of Codex.
         let path = leaf.path.parts();
-        if layer.codex && path == ["sandbox_mode"] && leaf.value == super::value::Raw::Text(WORKSPACE_WRITE.into()) {
-            return Verdict::Set(Value::Text(WORKSPACE_WRITE.into()));
-        }
         match leaf.value.read(kind) {
-            Ok(Value::Text(text)) if kind == Kind::Path => match layer.file(&text).into_os_string().into_string() {
+            Ok(Value::Texts(texts)) if kind == Kind::Paths => {
+                let seen = |text: &String| layer.seen(text).into_os_string().into_string().ok();
+                match texts.iter().map(seen).collect() {
+                    Some(paths) => Verdict::Set(Value::Texts(paths)),
+                    None => Self::wrong(leaf, "lies in a folder whose name is no valid UTF-8"),
+                }
+            }
+            Ok(Value::Text(text)) if kind == Kind::Path => match layer.seen(&text).into_os_string().into_string() {
                 Ok(path) => Verdict::Set(Value::Text(path)),
                 Err(_) => Self::wrong(leaf, "lies in a folder whose name is no valid UTF-8"),
             },
@@ -175,9 +190,6 @@ impl Verdict {
         Verdict::Problem { parts: leaf.path.0.len(), problem: Problem::error(message) }
     }
 }
-
-/// Codex's sandbox mode that we do not have yet.
-pub const WORKSPACE_WRITE: &str = "workspace-write";
 
 fn unknown(layer: &Layer, key: &[&str], place: &str) -> Problem {
     let meant = keys::meant(key).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();

@@ -7,11 +7,15 @@
 //! the command line, and in `[sapwood]`. A value that cannot be used is always an error.
 
 mod codex;
+pub mod edit;
 pub mod keys;
 mod layer;
 mod merged;
 mod path;
 mod provider;
+pub mod requirements;
+mod rights;
+pub mod seen;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -19,17 +23,22 @@ mod trust;
 mod value;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use sapwood_actors::agent::settings::{OnUsageLimit, SandboxMode, WaitLimits};
+use sapwood_actors::agent::settings::{OnUsageLimit, WaitLimits};
+
+use serde_json::{Map, Value as Json};
 
 use crate::exit::{Exit, Failure};
 
-pub use layer::{Problem, Rank};
+use layer::Source;
+pub use layer::{Layer, Problem, Rank};
 pub use merged::{Merged, Set};
 pub use path::KeyPath;
 pub use provider::ProviderTable;
+pub use rights::{PROFILES, Rights, Sandbox};
 pub use sources::{File, Places, State};
+pub use trust::Trust;
 pub use value::Hidden;
 
 /// The keys that stand for the same limit, and how much each leaves out of it: the most precise comes first, and counts
@@ -57,7 +66,11 @@ pub struct Config {
     pub openai_base_url: Option<(String, String)>,
     /// By id.
     pub providers: BTreeMap<String, ProviderTable>,
-    pub sandbox: Option<SandboxMode>,
+    /// What commands may touch, and who is asked.
+    pub rights: Rights,
+    /// What a person said of the project.
+    pub trust: Trust,
+    pub developer_instructions: Option<String>,
     pub max_depth: Option<u32>,
     pub interrupt_message: Option<bool>,
     pub slots: Option<u32>,
@@ -85,6 +98,10 @@ pub struct Named {
 pub struct Reading {
     /// The files, the one that counts most first.
     pub files: Vec<File>,
+    /// What they and the command line say, in the same order.
+    pub layers: Vec<Layer>,
+    /// What projects say that nobody trusts. It does not count.
+    pub untrusted: Vec<Layer>,
     /// What is set.
     pub merged: Merged,
     /// The configuration.
@@ -120,14 +137,23 @@ impl Reading {
         let found = places.read();
         let mut problems = found.problems;
         let merged = Merged::of(&found.layers, &mut problems);
-        let mut config = Config { notes: found.notes, ..Config::default() };
+        let mut config = Config { notes: found.notes, trust: found.trust, ..Config::default() };
         config.take_model(&merged);
         config.take_limits(&merged);
-        config.take_sandbox(&merged, &mut problems);
+        config.rights = Rights::of(&merged, &mut problems);
+        config.developer_instructions = merged.text(&["developer_instructions"]);
         config.check_waits(&mut problems);
         let text = |problem: &Problem| problem.exit.is_none().then(|| problem.message.clone());
         config.warnings = problems.iter().filter_map(text).collect();
-        Self { files: found.files, merged, config, profile: found.profile, problems }
+        Self {
+            files: found.files,
+            layers: found.layers,
+            untrusted: found.untrusted,
+            merged,
+            config,
+            profile: found.profile,
+            problems,
+        }
     }
 
     /// The exit code that all this deserves.
@@ -167,21 +193,6 @@ impl Config {
         });
     }
 
-    fn take_sandbox(&mut self, merged: &Merged, problems: &mut Vec<Problem>) {
-        self.sandbox = merged.text(&["sandbox_mode"]).map(|mode| match &*mode {
-            "danger-full-access" => SandboxMode::DangerFullAccess,
-            merged::WORKSPACE_WRITE => {
-                problems.push(Problem::warning(format!(
-                    "{}: sandbox_mode `workspace-write` is not available in this version yet; commands run \
-                     `read-only`",
-                    place(merged, "sandbox_mode")
-                )));
-                SandboxMode::ReadOnly
-            }
-            _ => SandboxMode::ReadOnly,
-        });
-    }
-
     fn check_waits(&self, problems: &mut Vec<Problem>) {
         let WaitLimits { min, default, max } = self.wait();
         if !(min <= default && default <= max) {
@@ -191,6 +202,26 @@ impl Config {
             )));
         }
     }
+}
+
+/// A text that is to be a file of the configuration.
+#[derive(Debug)]
+pub struct Checked {
+    /// What it says.
+    pub tree: Map<String, Json>,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+}
+
+/// Looks at a text as if it were the person's own file.
+///
+/// # Errors
+/// It is no TOML.
+pub fn check(path: &Path, text: &str) -> Result<Checked, Failure> {
+    let layer = Layer::parse(&Source { path: path.to_owned(), rank: Rank::User }, text)?;
+    let mut problems = Vec::new();
+    Merged::of(std::slice::from_ref(&layer), &mut problems);
+    Ok(Checked { tree: layer.tree, problems })
 }
 
 /// How many turns of a tree work at the same time, the root's included, and what says so.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::{Map, Value as Json};
+
 /// The path of a key, by its parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KeyPath(pub Vec<String>);
@@ -26,6 +28,16 @@ impl KeyPath {
                 "" => return Some(Self(parts)),
                 more => rest = more.strip_prefix('.')?.trim_start(),
             }
+        }
+    }
+
+    /// The table that holds this value at this path, and nothing else.
+    pub fn holding(self, value: Json) -> Map<String, Json> {
+        let inner = self.0.into_iter().rev().fold(value, |value, part| Json::Object(Map::from_iter([(part, value)])));
+        match inner {
+            Json::Object(table) => table,
+            // A path has a part.
+            _ => Map::new(),
         }
     }
 

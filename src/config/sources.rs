@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value as Json};
+
 use super::layer::{Layer, Problem, Rank, Source};
 use super::trust::{Decisions, Trust};
 use crate::home::Homes;
@@ -12,12 +14,14 @@ use crate::project::git_root;
 pub struct Places<'a> {
     /// The homes.
     pub homes: &'a Homes,
-    /// The directory whose project counts.
-    pub cwd: &'a Path,
+    /// The directory whose project counts; without one, none does.
+    pub cwd: Option<&'a Path>,
     /// The profile that was asked for.
     pub profile: Option<&'a str>,
     /// Each `-c key=value`.
     pub overrides: &'a [String],
+    /// What a client says for one thread: key and value.
+    pub client: Option<&'a Map<String, Json>>,
 }
 
 /// A file of the configuration, and what became of it.
@@ -70,6 +74,8 @@ impl File {
 pub struct Found {
     /// The layers, the one that counts most first.
     pub layers: Vec<Layer>,
+    /// What projects say that nobody trusts. It does not count.
+    pub untrusted: Vec<Layer>,
     /// The files, in the same order.
     pub files: Vec<File>,
     /// The profile that is used.
@@ -78,6 +84,8 @@ pub struct Found {
     pub problems: Vec<Problem>,
     /// What a person may want to know.
     pub notes: Vec<String>,
+    /// What a person said of the project.
+    pub trust: Trust,
 }
 
 /// Reads each file once, whatever its names.
@@ -88,8 +96,8 @@ struct Reader {
 }
 
 impl Reader {
-    fn read(&mut self, path: PathBuf, rank: Rank, codex: bool) -> (File, Option<Layer>) {
-        let source = Source { path, rank, codex };
+    fn read(&mut self, path: PathBuf, rank: Rank) -> (File, Option<Layer>) {
+        let source = Source { path, rank };
         let real = source.path.canonicalize().unwrap_or_else(|_| source.path.clone());
         if self.seen.contains(&real) {
             return (File::new(source, State::Same), None);
@@ -112,6 +120,7 @@ impl Reader {
 struct Part {
     files: Vec<File>,
     layers: Vec<Layer>,
+    untrusted: Vec<Layer>,
 }
 
 impl Part {
@@ -127,13 +136,12 @@ impl Places<'_> {
         let mut reader = Reader::default();
         let flags = self.flags(&mut reader);
         let mut users = Part::default();
-        for (folder, codex) in self.folders() {
-            users.push(reader.read(folder.join("config.toml"), Rank::User, codex));
+        for folder in self.folders() {
+            users.push(reader.read(folder.join("config.toml"), Rank::User));
         }
         let mut system = Part::default();
         for path in &self.homes.system {
-            let codex = path.parent().is_some_and(|folder| folder.ends_with("codex"));
-            system.push(reader.read(path.clone(), Rank::System, codex));
+            system.push(reader.read(path.clone(), Rank::System));
         }
         let own = || flags.iter().chain(&users.layers).chain(&system.layers);
         let chosen = self.profile.map(|name| (name, "-p"));
@@ -141,32 +149,32 @@ impl Places<'_> {
         let profile = chosen.map(|(name, place)| self.profile(name, place, own(), &mut reader)).unwrap_or_default();
         let decisions = Decisions::of(flags.iter().chain(&profile.layers).chain(&users.layers).chain(&system.layers));
         let mut notes = Vec::new();
-        let project = self.project(&decisions, &mut reader, &mut notes);
+        let project = self.cwd.map(|cwd| self.project(cwd, &decisions, &mut reader, &mut notes)).unwrap_or_default();
+        let untrusted = project.untrusted.clone();
         let profile_name = chosen.map(|(name, _)| name.to_owned());
         let parts = [project, profile, users, system];
         let (files, layers): (Vec<_>, Vec<_>) = parts.into_iter().map(|part| (part.files, part.layers)).unzip();
         Found {
+            untrusted,
             layers: flags.into_iter().chain(layers.into_iter().flatten()).collect(),
             files: files.into_iter().flatten().collect(),
             profile: profile_name,
             problems: reader.problems,
             notes,
+            trust: self.cwd.map_or(Trust::Unknown, |cwd| decisions.about(cwd, git_root(cwd).unwrap_or(cwd))),
         }
     }
 
-    /// The last one on the command line comes first.
+    /// What a client says, then the command line, the last one first.
     fn flags(&self, reader: &mut Reader) -> Vec<Layer> {
-        let flags = self.overrides.iter().rev().map(|flag| Layer::flag(flag));
+        let client = self.client.into_iter().flatten().map(|(key, value)| Layer::client(key, value));
+        let flags = client.chain(self.overrides.iter().rev().map(|flag| Layer::flag(flag)));
         flags.filter_map(|flag| flag.map_err(|failure| reader.problems.push(failure.into())).ok()).collect()
     }
 
-    /// The person's folders, ours first, and whether each is Codex's.
-    fn folders(&self) -> [(&Path, bool); 3] {
-        let codex = &*self.homes.codex;
-        let is_codex = |folder: &Path| {
-            folder == codex || folder.canonicalize().is_ok_and(|real| codex.canonicalize().is_ok_and(|c| c == real))
-        };
-        [&*self.homes.home, &*self.homes.config, codex].map(|folder| (folder, is_codex(folder)))
+    /// The person's folders, ours first.
+    fn folders(&self) -> [&Path; 3] {
+        [&*self.homes.home, &*self.homes.config, &*self.homes.codex]
     }
 
     /// A profile: its own file in each folder of the person, and the table of its name in each `config.toml`.
@@ -175,8 +183,8 @@ impl Places<'_> {
         // It becomes the name of a file.
         let is_plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
         if is_plain {
-            for (folder, codex) in self.folders() {
-                part.push(reader.read(folder.join(format!("{name}.config.toml")), Rank::Profile, codex));
+            for folder in self.folders() {
+                part.push(reader.read(folder.join(format!("{name}.config.toml")), Rank::Profile));
             }
         }
         part.layers.extend(own.filter_map(|layer| layer.table(&["profiles", name], Rank::Profile)));
@@ -194,16 +202,16 @@ impl Places<'_> {
     }
 
     /// The configuration of the project, the nearest folder first, ours before Codex's.
-    fn project(&self, decisions: &Decisions, reader: &mut Reader, notes: &mut Vec<String>) -> Part {
-        let root = git_root(self.cwd).unwrap_or(self.cwd);
+    fn project(&self, cwd: &Path, decisions: &Decisions, reader: &mut Reader, notes: &mut Vec<String>) -> Part {
+        let root = git_root(cwd).unwrap_or(cwd);
         let mut part = Part::default();
         let mut untrusted = Vec::new();
-        for dir in self.cwd.ancestors().take_while(|dir| dir.starts_with(root)) {
-            for (name, codex) in [(".sapwood", false), (".codex", true)] {
+        for dir in cwd.ancestors().take_while(|dir| dir.starts_with(root)) {
+            for name in [".sapwood", ".codex"] {
                 let path = dir.join(name).join("config.toml");
                 let is_own = path.canonicalize().is_ok_and(|real| reader.seen.contains(&real));
                 if decisions.about(dir, root) == Trust::Trusted {
-                    part.push(reader.read(path, Rank::Project, codex));
+                    part.push(reader.read(path, Rank::Project));
                     continue;
                 }
                 let state = match path.exists() {
@@ -214,7 +222,11 @@ impl Places<'_> {
                 if state == State::Untrusted {
                     untrusted.push(path.display().to_string());
                 }
-                let source = Source { path, rank: Rank::Project, codex };
+                let source = Source { path, rank: Rank::Project };
+                if state == State::Untrusted {
+                    // What is wrong with what does not count is nobody's business.
+                    part.untrusted.extend(Layer::read(&source).ok().flatten());
+                }
                 part.files.push(File { is_trusted: false, ..File::new(source, state) });
             }
         }

@@ -1,3 +1,5 @@
+use sapwood_protocol::approval::{ApprovalPolicy, ApprovalsReviewer, Granular, SandboxPolicy};
+
 use super::*;
 use crate::home::Homes;
 
@@ -34,7 +36,7 @@ impl World {
     fn read(&self, profile: Option<&str>, flags: &[&str]) -> Reading {
         let overrides: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let cwd = self.root.path().canonicalize().unwrap().join("repo/a");
-        Reading::of(&Places { homes: &self.homes, cwd: &cwd, profile, overrides: &overrides })
+        Reading::of(&Places { homes: &self.homes, cwd: Some(&cwd), profile, overrides: &overrides, client: None })
     }
 
     fn load(&self, profile: Option<&str>, flags: &[&str]) -> Result<Config, String> {
@@ -80,7 +82,10 @@ fn the_first_layer_that_sets_a_key_wins() {
         model_is_said: true,
         max_depth: Some(3),
         interrupt_message: Some(false),
-        sandbox: Some(SandboxMode::DangerFullAccess),
+        rights: Rights {
+            sandbox: Some(Sandbox { policy: SandboxPolicy::DangerFullAccess, profile: None }),
+            ..Rights::default()
+        },
         verbosity: Some("low".into()),
         service_tier: Some("flex".into()),
         effort: Some("high".into()),
@@ -189,8 +194,9 @@ fn a_wrong_value_names_what_is_allowed() {
              1 to 100000, and is 0",
         ),
         (
-            "sandbox_mode = 'workspace-write'\n",
-            "home/config.toml:1: `sandbox_mode` must be `read-only` or `danger-full-access`, and is \"workspace-write\"",
+            "sandbox_mode = 'workspace'\n",
+            "home/config.toml:1: `sandbox_mode` must be `read-only`, `workspace-write` or `danger-full-access`, and is \
+             \"workspace\"",
         ),
         ("sapwood = 1\n", "home/config.toml:1: `sapwood` must be a table, and is 1"),
         ("\n[model]\nx = 1\n", "home/config.toml:2: `model` must be a string, and is a value of type table"),
@@ -287,6 +293,7 @@ fn a_project_names_no_provider_no_place_and_no_file() {
         model: Some("m".into()),
         on_usage_limit: Some(OnUsageLimit::Wait),
         warnings: config.warnings.clone(),
+        trust: Trust::Trusted,
         ..Config::default()
     };
     assert_eq!(config, expected);
@@ -338,12 +345,62 @@ fn three_spellings_of_one_limit() {
 }
 
 #[test]
-fn what_codex_allows_and_we_cannot_do_yet_is_narrowed() {
-    let config = load(&[("codex/config.toml", "sandbox_mode = 'workspace-write'\n")], &[]).unwrap();
-    assert_eq!(config.sandbox, Some(SandboxMode::ReadOnly));
-    assert!(config.warnings[0].starts_with("codex/config.toml:1: sandbox_mode `workspace-write`"));
-    let hidden = load(&[("codex/config.toml", "sandbox_mode = 'workspace-write'\n")], &["sandbox_mode=read-only"]);
-    assert_eq!(hidden.unwrap().warnings, Vec::<String>::new());
+fn rights_are_what_the_first_layer_says() {
+    let sandbox = |policy: SandboxPolicy, profile| Some(Sandbox { policy, profile });
+    let workspace = |root: &str| SandboxPolicy::WorkspaceWrite {
+        writable_roots: vec![root.to_owned()],
+        network_access: true,
+        exclude_tmpdir_env_var: false,
+        exclude_slash_tmp: false,
+    };
+    let table = [
+        ("sandbox_mode = 'workspace-write'\n", "", sandbox(SandboxPolicy::workspace_write(), None)),
+        ("sandbox_mode = 'danger-full-access'\n", "default_permissions=:workspace", {
+            sandbox(SandboxPolicy::workspace_write(), Some(":workspace"))
+        }),
+        ("default_permissions = ':workspace'\n", "sandbox_mode=read-only", sandbox(SandboxPolicy::READ_ONLY, None)),
+        ("default_permissions = ':read-only'\nsandbox_mode = 'danger-full-access'\n", "model=x", {
+            sandbox(SandboxPolicy::READ_ONLY, Some(":read-only"))
+        }),
+        ("model = 'x'\n", "sandbox_workspace_write.network_access=true", None),
+    ];
+    for (file, flag, expected) in table {
+        let flags = [flag].into_iter().filter(|flag| !flag.is_empty()).collect::<Vec<_>>();
+        assert_eq!(load(&[("home/config.toml", file)], &flags).unwrap().rights.sandbox, expected, "{file}{flag}");
+    }
+    let world = World::new(&[(
+        "home/config.toml",
+        "sandbox_mode = 'workspace-write'\n[sandbox_workspace_write]\nwritable_roots = ['more']\nnetwork_access = true\n",
+    )]);
+    let more = world.homes.home.join("more");
+    let expected = sandbox(workspace(more.to_str().unwrap()), None);
+    assert_eq!(world.load(None, &[]).unwrap().rights.sandbox, expected);
+    let unknown = load(&[("home/config.toml", "default_permissions = 'mine'\n")], &[]).unwrap();
+    assert_eq!(unknown.rights.sandbox, sandbox(SandboxPolicy::READ_ONLY, None));
+    assert!(unknown.warnings[0].starts_with("home/config.toml:1: the permission profile `mine`"), "{unknown:?}");
+}
+
+#[test]
+fn approvals_are_a_word_or_a_table_of_kinds() {
+    let granular = Granular {
+        sandbox_approval: true,
+        rules: false,
+        mcp_elicitations: true,
+        request_permissions: false,
+        skill_approval: false,
+    };
+    let kinds = "[approval_policy.granular]\nsandbox_approval = true\nrules = false\nmcp_elicitations = true\n";
+    for (file, flags, policy) in [
+        ("approval_policy = 'untrusted'\n", &[][..], Some(ApprovalPolicy::Untrusted)),
+        (kinds, &[], Some(ApprovalPolicy::Granular(granular))),
+        (kinds, &["approval_policy=never"], Some(ApprovalPolicy::Never)),
+        ("model = 'x'\n", &[], None),
+    ] {
+        let rights = load(&[("home/config.toml", file)], flags).unwrap().rights;
+        assert_eq!(rights.approval_policy, policy, "{file}");
+    }
+    let reviewer = load(&[("home/config.toml", "approvals_reviewer = 'guardian_subagent'\n")], &[]).unwrap();
+    assert_eq!(reviewer.rights.approvals_reviewer, Some(ApprovalsReviewer::AutoReview));
 }
 
 #[test]

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use super::layer::Layer;
 
 /// What a person said of a project.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
     /// Its configuration is read.
     Trusted,
     /// It is not, as was said.
     Untrusted,
     /// Nobody said anything: it is not.
+    #[default]
     Unknown,
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use serde_json::{Value as Json, json};
-use toml::de::DeValue;
+use serde_json::{Map, Value as Json, json};
+use toml::de::{DeTable, DeValue};
 
 use super::keys::Kind;
 
@@ -16,6 +16,8 @@ pub enum Raw {
     Number(Option<i64>, String),
     /// `true` or `false`.
     Boolean(bool),
+    /// A list of strings.
+    Texts(Vec<String>),
     /// A table with nothing in it.
     EmptyTable,
     /// Of this type.
@@ -33,6 +35,11 @@ impl Raw {
             }
             DeValue::Boolean(value) => Raw::Boolean(*value),
             DeValue::Table(_) => Raw::EmptyTable,
+            DeValue::Array(items) => {
+                let text = |item: &toml::Spanned<DeValue<'_>>| item.get_ref().as_str().map(str::to_owned);
+                let texts: Option<Vec<String>> = items.iter().map(text).collect();
+                texts.map_or(Raw::Other(value.type_str()), Raw::Texts)
+            }
             other => Raw::Other(other.type_str()),
         }
     }
@@ -44,6 +51,7 @@ impl Raw {
             (Kind::Text | Kind::Path | Kind::Url, Raw::Text(text)) if !text.trim().is_empty() => {
                 Ok(Value::Text(text.clone()))
             }
+            (Kind::Paths, Raw::Texts(texts)) => Ok(Value::Texts(texts.clone())),
             (Kind::Secret, Raw::Text(text)) => Ok(Value::Secret(Hidden(text.clone()))),
             (Kind::OneOf(allowed), Raw::Text(text)) if allowed.contains(&&**text) => Ok(Value::Text(text.clone())),
             (Kind::Boolean, Raw::Boolean(value)) => Ok(Value::Boolean(*value)),
@@ -53,6 +61,7 @@ impl Raw {
             (Kind::Unsupported, _) => Ok(Value::Secret(Hidden(String::new()))),
             (Kind::Text | Kind::Path | Kind::Url, Raw::Text(_)) => wrong("some text"),
             (Kind::Text | Kind::Secret | Kind::Path | Kind::Url, _) => wrong("a string"),
+            (Kind::Paths, _) => wrong("a list of strings"),
             (Kind::OneOf(allowed), _) => wrong(&listed(allowed)),
             (Kind::Boolean, _) => wrong("true or false"),
             (Kind::Number(min, max), _) => wrong(&format!("a whole number from {min} to {max}")),
@@ -67,6 +76,7 @@ impl Raw {
             Raw::Text(text) => format!("\"{}\"", crate::text::one_line(text, 60)),
             Raw::Number(_, text) => text.clone(),
             Raw::Boolean(value) => value.to_string(),
+            Raw::Texts(_) => "a value of type array".to_owned(),
             Raw::EmptyTable => "a value of type table".to_owned(),
             Raw::Other(name) => format!("a value of type {name}"),
         }
@@ -92,6 +102,8 @@ pub enum Value {
     Number(i64),
     /// `true` or `false`.
     Boolean(bool),
+    /// Several texts.
+    Texts(Vec<String>),
     /// What nobody is shown.
     Secret(Hidden),
 }
@@ -105,9 +117,37 @@ impl Value {
             Value::Text(text) => json!(text),
             Value::Number(number) => json!(number),
             Value::Boolean(value) => json!(value),
+            Value::Texts(texts) => json!(texts),
             Value::Secret(_) => json!(HIDDEN),
         }
     }
+}
+
+/// A value as JSON, whatever it is: numbers that JSON cannot hold are texts, and a time is what TOML's serde makes of it,
+/// as in Codex.
+pub fn as_json(value: &DeValue<'_>) -> Json {
+    match value {
+        DeValue::String(text) => json!(text),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => json!(number),
+            Err(_) => json!(number.as_str()),
+        },
+        DeValue::Float(number) => match number.as_str().parse::<f64>().ok().filter(|number| number.is_finite()) {
+            Some(number) => json!(number),
+            None => json!(number.as_str()),
+        },
+        DeValue::Boolean(value) => json!(value),
+        DeValue::Datetime(time) => json!({"$__toml_private_datetime": time.to_string()}),
+        DeValue::Array(items) => items.iter().map(|item| as_json(item.get_ref())).collect(),
+        DeValue::Table(table) => Json::Object(table_as_json(table)),
+    }
+}
+
+/// A table as JSON, in the order in which it stands there.
+pub fn table_as_json(table: &DeTable<'_>) -> Map<String, Json> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    entries.into_iter().map(|(key, value)| (key.get_ref().to_string(), as_json(value.get_ref()))).collect()
 }
 
 /// What a person is shown of a secret.

@@ -1,8 +1,8 @@
 //! What the machine gives: a sandbox, files and processes.
 
 use rustix::process::{Resource, getrlimit};
-use sapwood_actors::agent::settings::SandboxMode;
 use sapwood_actors::process::sandbox;
+use sapwood_protocol::approval::SandboxPolicy;
 
 use super::report::Check;
 use crate::text::thousands;
@@ -15,13 +15,13 @@ const FEW_AGENTS: u64 = 100;
 const FEW_PROCESSES: u64 = 256;
 
 /// Whether commands can be kept from what they may not do.
-pub fn sandbox(mode: SandboxMode) -> Check {
+pub fn sandbox(mode: &SandboxPolicy) -> Check {
     const NAME: &str = "sandbox";
     match (sandbox::probe(), mode) {
         (Ok(abi), mode) => {
             Check::ok(NAME, format!("Landlock ABI {} is enforced; commands run `{}`", abi.0, mode.name()))
         }
-        (Err(why), SandboxMode::DangerFullAccess) => Check::warning(
+        (Err(why), mode) if !mode.confines_files() => Check::warning(
             NAME,
             format!("commands run `{}`, and nothing else would do here: {why}", mode.name()),
             "use a kernel with Landlock before agents work on anything that matters",

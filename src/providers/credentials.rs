@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sapwood_model::Secret;
 use serde_json::Value;
 
+use super::login::Login;
 use crate::config::ProviderTable;
 use crate::exit::Failure;
 
@@ -53,6 +54,14 @@ impl Environment {
     /// OpenAI's key from a variable, and the variable.
     pub fn openai_key(&self) -> Option<(Secret, &'static str)> {
         OPENAI_KEYS.into_iter().find_map(|name| Some((Secret::from(self.variable(name)?), name)))
+    }
+
+    /// As whom OpenAI knows us: by the key in a variable, else as Codex's home says. None for nobody.
+    pub fn login(&self) -> Option<Login> {
+        if self.openai_key().is_some() {
+            return Some(Login::Key);
+        }
+        Login::of(&serde_json::from_slice(&read(&self.auth).ok()?).ok()?)
     }
 
     /// The key of a provider, and where it comes from. None if it needs none.

@@ -176,6 +176,7 @@ fn a_thread_keeps_what_it_began_with_unless_the_command_line_says_something() {
         provider: Some("p".into()),
         model: model.map(Into::into),
         effort: Some("high".into()),
+        ..Asking::default()
     };
     let choose = |config: &Config, flag: Option<&str>, own: Option<&Asking>| {
         let choice = Choice::new(config, flag, own, &providers(config, &[])).unwrap();

@@ -201,12 +201,16 @@ impl Note {
             }
             Event::ItemCompleted { item, .. } => {
                 self.retry = None;
-                if let Shown::Command { call, .. } | Shown::Collab { call, .. } = item {
+                if let Shown::Command { call, .. }
+                | Shown::Collab { call, .. }
+                | Shown::Patch { call, .. }
+                | Shown::Client { call, .. } = item
+                {
                     self.calls.retain(|(open, _)| open != call);
                 }
             }
             Event::Usage { .. } | Event::Waiting { .. } | Event::Sent | Event::Paused { .. } => self.retry = None,
-            Event::Warning(_) => {}
+            _ => {}
         }
     }
 
@@ -264,6 +268,10 @@ fn ended(last: &Last) -> (State, String) {
 fn call(item: &Shown) -> Option<(&CallId, String)> {
     match item {
         Shown::Command { call, command, .. } => Some((call, format!("$ {}", first_line(command, CUT)))),
+        Shown::Patch { call, files, .. } => {
+            Some((call, format!("changes {}", files.first().map_or("", |(path, _)| path.as_str()))))
+        }
+        Shown::Client { call, tool, .. } => Some((call, format!("uses {tool}"))),
         Shown::Collab { tool: "wait", .. } => None,
         Shown::Collab { call, tool, prompt, .. } => {
             let what = match *tool {

@@ -28,12 +28,13 @@ pub struct Tree {
     children: usize,
     calls: usize,
     command: Command,
+    reason: Option<&'static str>,
 }
 
 impl Tree {
     /// A root with so many children that just reply.
     pub fn of(children: usize) -> Self {
-        Self { children, calls: 0, command: Arc::new(|_, _| "true".into()) }
+        Self { children, calls: 0, command: Arc::new(|_, _| "true".into()), reason: None }
     }
 
     /// Each child runs so many shell commands, one a request, before it replies.
@@ -45,6 +46,12 @@ impl Tree {
     /// What a child runs, by its name and the number of the command from 0; `true` if this is not said.
     pub fn running(mut self, command: impl Fn(&str, usize) -> String + Send + Sync + 'static) -> Self {
         self.command = Arc::new(command);
+        self
+    }
+
+    /// Each command is to run outside of the sandbox, for which it gives this reason: somebody has to approve it.
+    pub fn asking(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
         self
     }
 
@@ -105,7 +112,11 @@ impl Tree {
         let reply = Reply::new(&format!("resp_{name}_{}", request.n));
         let done = calls_of_turn(&request.input());
         if done < self.calls {
-            let arguments = json!({"cmd": (self.command)(name, done)});
+            let mut arguments = json!({"cmd": (self.command)(name, done)});
+            if let Some(reason) = self.reason {
+                arguments["sandbox_permissions"] = json!("require_escalated");
+                arguments["justification"] = json!(reason);
+            }
             return reply.function_call(&format!("exec_{name}_{done}"), "", "exec_command", &arguments);
         }
         reply.message(&format!("Done by {name}."), 1)

@@ -2,7 +2,8 @@
 
 What a model is to do stands in the prompt itself: `PLAN: [step, step, ...]`, each step one response. The newest plan in
 the input counts; the calls that follow it say how far it is done. So the same server serves both programs, any number of
-agents, and goes on after a kill without knowing of it. Past the end of its plan a model says "done".
+agents, and goes on after a kill without knowing of it. Past the end of its plan a model says "done". Where a person types
+the prompts, `by_words` gives the same steps for words in them.
 
 Steps, each with `"think": TEXT` for a reasoning before it:
     {"say": TEXT}                         a message, which ends the turn
@@ -10,13 +11,18 @@ Steps, each with `"think": TEXT` for a reasoning before it:
     {"calls": [[NAMESPACE, NAME, ARGS], ...]}
     {"custom": [NAME, INPUT]}             a call of a custom tool
     {"hang": GATE}                        half a message, then nothing until the client is gone or `close`
+    {"say": TEXT, "hold": GATE}           the first words, and the rest when the gate is opened
+    {"fail": TEXT}                        refused with 400
 """
 
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MARK = "PLAN: "
+# How often a client that waits is looked for.
+BEAT_S = 0.2
 
 
 def plan(*steps):
@@ -32,16 +38,30 @@ def text_of(item):
     return "\n".join(part.get("text") or part.get("encrypted_content") or "" for part in parts)
 
 
-def next_step(items):
-    """The step that follows from the input of a request."""
+def planned(body):
+    """The step that follows from the plan in a request."""
+    return next_step(body["input"], lambda text: json.JSONDecoder().raw_decode(text.split(MARK, 1)[1])[0] if MARK in text else None)
+
+
+def by_words(*rules):
+    """The first rule whose words are in what was said last: pairs of words and steps. What no rule knows says nothing new."""
+
+    def steps_of(text):
+        return next((list(steps) for words, *steps in rules if words in text), None)
+
+    return lambda body: next_step(body["input"], steps_of)
+
+
+def next_step(items, steps_of):
+    """The step that follows from the input of a request, where `steps_of` a text are its steps, or None."""
     steps, calls = [], 0
     for item in items:
         if item["type"] in ("function_call", "custom_tool_call"):
             calls += 1
         is_said = item["type"] == "agent_message" or item.get("role") == "user"
-        text = text_of(item) if is_said else ""
-        if MARK in text:
-            steps, calls = json.JSONDecoder().raw_decode(text.split(MARK, 1)[1])[0], 0
+        said = steps_of(text_of(item)) if is_said else None
+        if said is not None:
+            steps, calls = said, 0
     for step in steps:
         wanted = len(step.get("calls", ())) + ("call" in step) + ("custom" in step)
         if not wanted or calls < wanted:
@@ -60,14 +80,14 @@ def first_agent(items):
 class Request:
     """One request: who asked, and what."""
 
-    def __init__(self, n, headers, body):
+    def __init__(self, n, headers, body, step_of):
         self.n = n
         self.headers = headers
         self.body = body
         self.thread = headers.get("thread-id")
         self.session = headers.get("session-id")
         self.input = body["input"]
-        self.step = next_step(self.input)
+        self.step = step_of(body)
 
     def metadata(self):
         """What the program says about its turn."""
@@ -77,9 +97,10 @@ class Request:
 class Responses:
     """The server; `with` closes it and every open answer."""
 
-    def __init__(self):
+    def __init__(self, step_of=planned):
+        self.step_of = step_of
         self.requests = []
-        self.reached = set()
+        self.reached, self.opened = set(), set()
         self.changed = threading.Condition()
         self.closing = threading.Event()
         handler = type("Handler", (Handler,), {"owner": self})
@@ -97,7 +118,7 @@ class Responses:
 
     def take(self, headers, body):
         with self.changed:
-            request = Request(len(self.requests), headers, body)
+            request = Request(len(self.requests), headers, body, self.step_of)
             self.requests.append(request)
             self.changed.notify_all()
             return request
@@ -112,6 +133,16 @@ class Responses:
         with self.changed:
             if not self.changed.wait_for(lambda: gate in self.reached, seconds):
                 raise TimeoutError(f"no request reached the gate {gate!r} within {seconds} s")
+
+    def open(self, gate):
+        """What is held at this gate, now or later, goes on."""
+        with self.changed:
+            self.opened.add(gate)
+            self.changed.notify_all()
+
+    def is_open(self, gate, seconds):
+        with self.changed:
+            return self.changed.wait_for(lambda: gate in self.opened, seconds)
 
     def of(self, thread, since=0):
         """The requests of one thread, in order."""
@@ -145,6 +176,8 @@ class Handler(BaseHTTPRequestHandler):
         if not self.path.split("?")[0].endswith("/responses"):
             return self.refuse(404, f"nothing answers at {self.path}")
         request = self.owner.take({name.lower(): value for name, value in self.headers.items()}, json.loads(body))
+        if "fail" in request.step:
+            return self.refuse(400, request.step["fail"])
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
@@ -168,6 +201,19 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
         self.wfile.flush()
 
+    def beat(self):
+        """A comment: a client that is gone is seen when something is written to it."""
+        self.wfile.write(b"3\r\n:\n\n\r\n")
+        self.wfile.flush()
+
+    def hold(self, gate):
+        """Waits until the gate is opened, or the server or its client is gone."""
+        self.owner.reach(gate)
+        while not self.owner.is_open(gate, BEAT_S):
+            if self.owner.closing.is_set():
+                raise BrokenPipeError
+            self.beat()
+
     def answer(self, request):
         step, reply = request.step, f"resp_{request.n}"
         self.event("response.created", response={"id": reply})
@@ -177,10 +223,8 @@ class Handler(BaseHTTPRequestHandler):
             self.event("response.output_item.added", output_index=0, item=item)
             self.event("response.output_text.delta", output_index=0, content_index=0, item_id=item["id"], delta="half a ")
             self.owner.reach(step["hang"])
-            # A client that is gone is seen when something is written to it.
-            while not self.owner.closing.wait(0.2):
-                self.wfile.write(b"3\r\n:\n\n\r\n")
-                self.wfile.flush()
+            while not self.owner.closing.wait(BEAT_S):
+                self.beat()
             self.close_connection = True
             return
         if "think" in step:
@@ -202,7 +246,12 @@ class Handler(BaseHTTPRequestHandler):
             self.event("response.output_item.added", output_index=index, item=begun)
             for part in item.get("content", ()):
                 at = {"output_index": index, "content_index": 0, "item_id": item["id"]}
-                self.event("response.output_text.delta", **at, delta=part["text"])
+                first, *rest = re.findall(r"\S+\s*", part["text"]) if "hold" in step else [part["text"]]
+                self.event("response.output_text.delta", **at, delta=first)
+                if "hold" in step:
+                    self.hold(step["hold"])
+                for word in rest:
+                    self.event("response.output_text.delta", **at, delta=word)
             self.event("response.output_item.done", output_index=index, item=item)
         usage = {"input_tokens": 10, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 5}
         usage |= {"output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 15}

@@ -62,7 +62,7 @@ impl Team {
     /// Makes the root with its first input.
     pub fn start(&mut self, text: &str) -> Arc<Seat> {
         let (id, body) = (self.next_input(), Some(Body::user(text)));
-        let first = Accepted { id, place: 0, lane: InputLane::User, wake: true, from: None, body };
+        let first = Accepted { id, place: 0, lane: InputLane::User, wake: true, from: None, body, turn: None };
         self.tree.make_root("/home/somebody/project", Some(&first)).expect("a root")
     }
 

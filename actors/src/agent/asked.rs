@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sapwood_protocol::own::ThreadSettings;
 
+use super::manner::Works;
 use super::settings::Settings;
 use super::state::Asking;
 
@@ -43,11 +44,14 @@ impl<'a> Asked<'a> {
             && own.effort.as_ref() == self.effort
     }
 
-    /// What a child is told, so that it asks the same; nothing where the run says so anyway.
-    pub(super) fn for_a_child(self, run: &Settings) -> Option<Box<ThreadSettings>> {
-        (self != Asked::of_run(run)).then(|| {
-            let (provider, model) = (Some(Arc::clone(self.provider)), Some(Arc::clone(self.model)));
-            Box::new(ThreadSettings { provider, model, effort: Some(self.effort.cloned()) })
+    /// What a child is told, so that it asks and works the same; nothing where the run says so anyway.
+    pub(super) fn for_a_child(self, works: Works<'_>, run: &Settings) -> Option<Box<ThreadSettings>> {
+        let manner = works.for_a_child();
+        let asks = self != Asked::of_run(run);
+        (asks || !manner.is_empty()).then(|| {
+            let said = |value: &Arc<str>| asks.then(|| Arc::clone(value));
+            let effort = asks.then(|| self.effort.cloned());
+            Box::new(ThreadSettings { provider: said(self.provider), model: said(self.model), effort, manner })
         })
     }
 }

@@ -1,17 +1,23 @@
 //! The calls of a turn: started in order, answered in order.
 //!
-//! Shell commands next to each other run side by side; a tool that acts on agents has the turn to itself. Outputs
-//! enter history in call order, so one that is there early waits in the rollout, in a mark.
+//! Shell commands and questions next to each other work side by side; a tool that acts on agents or files has the turn to
+//! itself. Outputs enter history in call order, so one that is there early waits in the rollout, in a mark.
 
-use sapwood_protocol::CallId;
-use sapwood_protocol::item::MailKind;
+use std::sync::Arc;
+
+use sapwood_protocol::asked::What;
+use sapwood_protocol::item::{self, MailKind};
 use sapwood_protocol::line::EarlyOutput;
 use sapwood_protocol::own::{Fork, Own, ProcessGroup, Spawn, ToolStarted, Waiting};
+use sapwood_protocol::{CallId, Millis};
 use serde_json::Value;
 
-use super::effect::{Answer, Ask, Effect, Event, Shown, Timer, ToolEnd, ToolResult, Want};
+use super::approval::Output;
+use super::asking_people::Refusal;
+use super::effect::{Answer, Ask, Effect, Event, Shown, Snapshot, Timer, ToolEnd, ToolResult, Want};
 use super::lines;
 use super::machine::Step;
+use super::plan::{PLAN_UPDATED, PlanUpdate};
 use super::prompt;
 use super::tools::{self, ForkTurns, Tool, WaitEnd};
 use super::turn::{Call, CallState, Turn};
@@ -22,17 +28,18 @@ use super::volatile::Closing;
 const SIDE_BY_SIDE: usize = 16;
 
 /// The effect of a call that the tree answers at once: there is no other answer to take it for.
-const ASKED: u64 = 0;
+pub(super) const ASKED: u64 = 0;
 
 /// A refusal that a model reads, at most, in bytes: it may quote what the model sent, which may be megabytes.
 const REFUSAL_BYTES: usize = 4 * 1024;
 
 /// The output of a call that an interrupt ended.
-const ABORTED_BY_USER: &str = "aborted by user";
+pub(super) const ABORTED_BY_USER: &str = "aborted by user";
 
 impl<'a> Step<'a, '_> {
     fn tool(&self, call: &Call) -> Tool {
-        tools::parse(call, &self.agent.identity().path, self.asked().model, self.settings)
+        let identity = self.agent.identity();
+        tools::parse(call, &identity.path, self.asked().model, &identity.client_tools, self.settings)
     }
 
     /// Takes the calls of the newest answer one step further.
@@ -40,12 +47,28 @@ impl<'a> Step<'a, '_> {
         let (mut first, mut side_by_side) = (true, true);
         for call in turn.calls.iter().filter(|call| call.state != CallState::Done) {
             let tool = self.tool(call);
-            let room = self.volatile.busy.len() < SIDE_BY_SIDE;
-            let may_start = first || side_by_side && room && matches!(tool, Tool::Exec(_));
+            let asks = &self.agent.asks;
+            let room = self.volatile.busy.len() + asks.open().len() < SIDE_BY_SIDE;
+            let may_start = first || side_by_side && room && tool.stands_beside();
             let busy = self.volatile.busy.contains_key(&call.id);
+            side_by_side &= tool.stands_beside();
+            let is_open = matches!(call.state, CallState::Pending | CallState::Started { .. });
+            if is_open && asks.of_call(&call.id).is_some() {
+                first = false;
+                continue;
+            }
+            if let Some((asked, how)) = asks.heard(&call.id).filter(|_| is_open) {
+                // What a command does with an answer it does beside others; the output of anything else waits for its turn.
+                let may_follow = !busy && (first || matches!(asked.what, What::Command(_)));
+                if may_follow && (!self.slot(Want::Resume) || self.follow(turn, call, tool, asked, how)) {
+                    return;
+                }
+                first = false;
+                continue;
+            }
             match &call.state {
                 CallState::Early { output } if first => {
-                    self.batch.output(self.ctx.ids, call, output);
+                    self.batch.output(self.ctx.ids, call, &**output);
                     continue;
                 }
                 CallState::Pending if may_start && !busy => {
@@ -65,7 +88,10 @@ impl<'a> Step<'a, '_> {
                 _ => {}
             }
             first = false;
-            side_by_side &= matches!(tool, Tool::Exec(_));
+        }
+        // Whoever answers may take days.
+        if self.volatile.busy.is_empty() && !self.volatile.recovering && !self.agent.asks.is_empty() {
+            self.give_back();
         }
     }
 
@@ -75,20 +101,28 @@ impl<'a> Step<'a, '_> {
         let origin = turn.origin();
         match tool {
             Tool::Invalid(text) => {
-                assert!(first, "only shell commands start beside others");
-                self.batch.output(self.ctx.ids, call, &brief(text));
+                assert!(first, "only what is understood starts beside others");
+                self.batch.output(self.ctx.ids, call, &*brief(text));
                 return true;
             }
-            Tool::Exec(exec) => {
-                self.begun(turn, Shown::Command { call: id.clone(), command: exec.cmd.clone(), result: None });
-                // Named, so that a command that the incarnation before held is not taken for this one.
-                let effect = self.ctx.ids.bits();
-                self.effects.push(Effect::Hold { effect, call: id.clone(), exec });
-                self.volatile.busy.insert(id, effect);
-                return false;
+            Tool::Exec(exec) => return self.command(turn, call, exec, first),
+            Tool::Type(typing) => {
+                self.type_into(turn, call, typing);
+                return true;
+            }
+            Tool::Patch => return self.patch(call),
+            Tool::Permissions => return self.request_permissions(turn, call),
+            Tool::Question => return self.question(turn, call, first),
+            Tool::Client(what) => {
+                self.put(turn, call, what);
+                return true;
+            }
+            Tool::Plan(update) => {
+                self.plan(turn, call, update);
+                return true;
             }
             Tool::Spawn { path, message, fork } => {
-                self.begun(turn, collab(&id, "spawn_agent", Some(message)));
+                self.begun(turn, collab(&id, "spawn_agent", Some(message)), None);
                 let child = self.ctx.ids.thread(self.ctx.now);
                 let end = self.batch.number();
                 let fork = match fork {
@@ -103,7 +137,7 @@ impl<'a> Step<'a, '_> {
             }
             Tool::Mail { kind, target, message } => {
                 let tool = if kind == MailKind::NewTask { "followup_task" } else { "send_message" };
-                self.begun(turn, collab(&id, tool, Some(message.clone())));
+                self.begun(turn, collab(&id, tool, Some(message.clone())), None);
                 let ask = Ask::Mail { target, kind, text: message, n: call.n, turn: origin };
                 self.effects.push(Effect::Ask { call: id.clone(), ask });
             }
@@ -114,7 +148,10 @@ impl<'a> Step<'a, '_> {
                 self.effects.push(Effect::Ask { call: id.clone(), ask: Ask::List { prefix } });
             }
             Tool::Wait { timeout } => {
-                self.begun(turn, collab(&id, "wait", None));
+                let item = lines::shown_wait(&id, self.agent.identity().thread, "in_progress");
+                let snapshot = Snapshot::begun(&item, self.ctx.now, false);
+                self.begun(turn, collab(&id, "wait", None), Some(snapshot));
+                self.volatile.begun.insert(id.clone(), self.ctx.now);
                 match self.wait_over(self.ctx.now.plus(timeout)) {
                     Some(end) => self.wait_ended(turn, call, end),
                     None => {
@@ -129,8 +166,24 @@ impl<'a> Step<'a, '_> {
         false
     }
 
-    fn begun(&mut self, turn: &Turn, item: Shown) {
-        self.notify(Event::ItemStarted { turn: turn.id.clone(), item });
+    pub(super) fn begun(&mut self, turn: &Turn, item: Shown, snapshot: Option<Snapshot>) {
+        self.notify(Event::ItemStarted { turn: turn.id.clone(), item, snapshot });
+    }
+
+    /// When a call began; now, if that was in another incarnation and no line says it.
+    fn began(&mut self, call: &CallId) -> Millis {
+        let begun = self.volatile.begun.remove(call);
+        self.agent.asks.since(call).or(begun).unwrap_or(self.ctx.now)
+    }
+
+    /// Shows a plan: nobody acts on it.
+    fn plan(&mut self, turn: &Turn, call: &Call, update: PlanUpdate) {
+        // There the plan is what the turn is for, and the person reads it as a message.
+        if self.machine.works().mode() == "plan" {
+            return self.batch.output(self.ctx.ids, call, prompt::NO_CHECKLIST);
+        }
+        self.notify(Event::Plan { turn: turn.id.clone(), plan: Arc::new(update) });
+        self.batch.output(self.ctx.ids, call, PLAN_UPDATED);
     }
 
     fn ask_spawn(&mut self, turn: &Turn, call: &Call, spawn: Spawn, only_find: bool) {
@@ -140,7 +193,7 @@ impl<'a> Step<'a, '_> {
             return self.answered(call.id.clone(), Answer::Refused(text));
         };
         self.volatile.busy.insert(call.id.clone(), ASKED);
-        let settings = self.asked().for_a_child(self.settings);
+        let settings = self.asked().for_a_child(self.machine.works(), self.settings);
         let ask = Ask::Spawn { spawn, message, n: call.n, turn: turn.origin(), settings, only_find };
         self.effects.push(Effect::Ask { call: call.id.clone(), ask });
     }
@@ -150,8 +203,13 @@ impl<'a> Step<'a, '_> {
         if self.volatile.busy.get(&id) != Some(&effect) {
             return;
         }
-        let pending = self.open_call(&id).is_some_and(|(_, call)| call.state == CallState::Pending);
-        if pending {
+        let pending = self.open_call(&id).filter(|(_, call)| call.state == CallState::Pending);
+        if let Some((turn, call)) = pending
+            && let Tool::Exec(exec) = self.tool(call)
+        {
+            self.command_begins(turn, call, &exec, Some(group.id));
+        }
+        if pending.is_some() || self.volatile.again.remove(&id) {
             self.batch.own(&Own::ToolStarted(ToolStarted { call: id.clone(), group: Some(group) }));
             self.effects.push(Effect::Release { call: id });
         } else {
@@ -166,16 +224,28 @@ impl<'a> Step<'a, '_> {
         if !matches!(call.state, CallState::Pending | CallState::Started { .. }) {
             return;
         }
-        let Tool::Exec(exec) = self.tool(call) else {
+        // The question came after the end.
+        if self.agent.asks.of_call(&id).is_some() {
             return;
+        }
+        let exec = match self.tool(call) {
+            Tool::Exec(exec) => exec,
+            Tool::Type(typing) => {
+                self.volatile.busy.remove(&id);
+                return self.typed(turn, call, &typing, &result);
+            }
+            Tool::Patch if call.state != CallState::Pending => return self.patch_lost(turn, call),
+            _ => return,
         };
         self.volatile.busy.remove(&id);
-        let cwd = exec.workdir.as_deref().unwrap_or(&self.agent.identity().cwd);
-        let shown = lines::shown_command(call, &self.settings.shell, &exec.cmd, cwd, &result);
-        let output = tools::exec_output(&result, self.ctx.ids.bits());
-        self.finish(turn, call, Some(shown), output);
-        let item = Shown::Command { call: id, command: exec.cmd, result: Some(result) };
-        self.notify(Event::ItemCompleted { turn: turn.id.clone(), item });
+        self.volatile.again.remove(&id);
+        if result.is_denied && self.once_more(turn, call, &exec) {
+            return;
+        }
+        match result.end {
+            ToolEnd::Running(_) => self.command_goes_on(turn, call, &exec, &result),
+            _ => self.command_ends(turn, call, exec, result),
+        }
     }
 
     /// The tree has answered.
@@ -208,7 +278,7 @@ impl<'a> Step<'a, '_> {
             }
             _ => None,
         };
-        self.finish(turn, call, shown, output);
+        let snapshot = self.finish(turn, call, shown, Output::Text(output));
         if let Some(name) = tool.collab() {
             let prompt = match tool {
                 Tool::Spawn { message, .. } | Tool::Mail { message, .. } => Some(message),
@@ -216,25 +286,35 @@ impl<'a> Step<'a, '_> {
             };
             let item =
                 Shown::Collab { call: id, tool: name, agents: agent.into_iter().collect(), prompt, ok: Some(ok) };
-            self.notify(Event::ItemCompleted { turn: turn.id.clone(), item });
+            self.notify(Event::ItemCompleted { turn: turn.id.clone(), item, snapshot });
         }
     }
 
     /// A call has its output: into history if it is its turn, else into a mark until it is.
-    fn finish(&mut self, turn: &Turn, call: &Call, shown: Option<Value>, output: String) {
+    pub(super) fn finish(&mut self, turn: &Turn, call: &Call, shown: Option<Value>, output: Output) -> Option<Snapshot> {
         let thread = self.agent.identity().thread;
-        if turn.first_open().is_some_and(|first| first.id == call.id) {
-            if let Some(shown) = shown {
-                self.batch.completed(thread, &turn.id, shown, self.ctx.now, None);
+        let started = self.began(&call.id);
+        if self.breaks_off || turn.first_open().is_some_and(|first| first.id == call.id) {
+            let snapshot = shown.map(|shown| self.batch.completed(thread, &turn.id, &shown, started, None));
+            match &output {
+                Output::Text(text) => self.batch.output(self.ctx.ids, call, &**text),
+                Output::Parts(parts) => self.batch.output(self.ctx.ids, call, item::Output::Parts(parts)),
             }
-            self.batch.output(self.ctx.ids, call, &output);
-        } else {
-            let shown = shown.expect("only shell commands end early, and they are shown");
-            self.batch.ended_early(thread, &turn.id, shown, EarlyOutput { call: call.id.clone(), text: output });
+            return snapshot;
         }
+        let Output::Text(text) = output else {
+            unreachable!("only commands end before the calls before them, and with a text");
+        };
+        let early = EarlyOutput { call: call.id.clone(), text };
+        let Some(shown) = shown else {
+            // It goes on: its item is not complete.
+            self.batch.own(&Own::ToolEnded(early));
+            return None;
+        };
+        Some(self.batch.ended_early(thread, &turn.id, &shown, started, early))
     }
 
-    fn open_call(&self, id: &CallId) -> Option<(&'a Turn, &'a Call)> {
+    pub(super) fn open_call(&self, id: &CallId) -> Option<(&'a Turn, &'a Call)> {
         let turn = self.agent.turn.as_ref()?;
         let call = turn.call(id).filter(|call| call.state != CallState::Done)?;
         Some((turn, call))
@@ -268,20 +348,28 @@ impl<'a> Step<'a, '_> {
     fn wait_ended(&mut self, turn: &Turn, call: &Call, end: WaitEnd) {
         let thread = self.agent.identity().thread;
         self.volatile.timed.remove(&call.id);
-        self.batch.completed(thread, &turn.id, lines::shown_wait(&call.id, thread), self.ctx.now, None);
+        let started = self.began(&call.id);
+        let shown = lines::shown_wait(&call.id, thread, "completed");
+        let snapshot = Some(self.batch.completed(thread, &turn.id, &shown, started, None));
         let output = tools::wait_output(call, end, &self.settings.wait);
-        self.batch.output(self.ctx.ids, call, &output);
+        self.batch.output(self.ctx.ids, call, &*output);
         let item =
             Shown::Collab { call: call.id.clone(), tool: "wait", agents: Vec::new(), prompt: None, ok: Some(true) };
-        self.notify(Event::ItemCompleted { turn: turn.id.clone(), item });
+        self.notify(Event::ItemCompleted { turn: turn.id.clone(), item, snapshot });
     }
 
     /// Gives every open call of an interrupted turn its output, and ends what runs.
-    pub(super) fn abandon_calls(&mut self, turn: &Turn) {
+    /// One of them may end in words of its own.
+    pub(super) fn abandon_calls(&mut self, turn: &Turn, mut refused: Option<(&Call, Refusal)>) {
+        self.breaks_off = true;
         for call in turn.calls.iter().filter(|call| call.state != CallState::Done) {
             let busy = self.volatile.busy.contains_key(&call.id);
+            let refusal = refused.take_if(|(refused, _)| refused.id == call.id).map(|(_, refusal)| refusal);
+            if self.abandon_asked(turn, call, refusal) {
+                continue;
+            }
             match &call.state {
-                CallState::Early { output } => self.batch.output(self.ctx.ids, call, output),
+                CallState::Early { output } => self.batch.output(self.ctx.ids, call, &**output),
                 CallState::Pending if !busy => {}
                 CallState::Spawning(_) | CallState::Done => {}
                 CallState::Pending | CallState::Started { .. } | CallState::Waiting { .. } => {
@@ -319,7 +407,7 @@ impl<'a> Step<'a, '_> {
     pub(super) fn lose_calls(&mut self, turn: &Turn) {
         for call in turn.calls.iter().filter(|call| call.state != CallState::Done) {
             match &call.state {
-                CallState::Early { output } => self.batch.output(self.ctx.ids, call, output),
+                CallState::Early { output } => self.batch.output(self.ctx.ids, call, &**output),
                 CallState::Started { group } => {
                     self.batch.output(self.ctx.ids, call, prompt::EFFECT_UNKNOWN);
                     self.effects.extend(group.map(Effect::KillLeftover));
@@ -331,7 +419,7 @@ impl<'a> Step<'a, '_> {
 }
 
 /// A refusal without its middle, if it is too long: what went wrong stands at either end.
-fn brief(text: String) -> String {
+pub(super) fn brief(text: String) -> String {
     if text.len() <= REFUSAL_BYTES {
         return text;
     }

@@ -1,12 +1,21 @@
 //! What goes into the machine and what comes out of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use sapwood_model::{ModelError, Request, Response};
+use sapwood_model::{ModelError, Request, Response, SafetyBuffering};
+use sapwood_protocol::approval::SandboxPolicy;
+use sapwood_protocol::asked::{Asked, Resolution};
+use sapwood_protocol::ids::AskId;
 use sapwood_protocol::own::{Outcome, ProcessGroup, Spawn, ThreadSettings, TurnOrigin};
-use sapwood_protocol::{AgentPath, CallId, Ids, Line, Millis, ThreadId, TurnId, Usage};
+use sapwood_protocol::{AgentPath, CallId, Ids, ItemId, Line, Millis, ThreadId, TurnId, Usage};
+use serde_json::value::{RawValue, to_raw_value};
 
+use super::approval::Confinement;
+use super::approval::verdict::Wish;
 use super::volatile::Volatile;
+use crate::patch::Plan;
+use crate::patch::words::Outcome as PatchOutcome;
 
 /// Time and ids of one decision: the machine has no other source of either.
 pub struct Ctx<'a> {
@@ -51,19 +60,44 @@ pub enum Input {
         /// Its process group.
         group: ProcessGroup,
     },
-    /// A tool ended, or could not start.
+    /// A tool ended, or could not start, or goes on without its call.
     ToolEnded {
         /// The call.
         call: CallId,
         /// What came of it.
         result: ToolResult,
     },
+    /// A command ended that went on without its call.
+    CommandEnded(Arc<Late>),
     /// The tree has answered a tool that acts on other agents.
     Answered {
         /// The call.
         call: CallId,
         /// What it said.
         answer: Answer,
+    },
+    /// Somebody answered a question.
+    AnsweredAsk {
+        /// Which.
+        id: AskId,
+        /// What came of it.
+        how: Resolution,
+    },
+    /// A patch was looked at; nothing is written yet.
+    Planned {
+        /// The id of the effect that started it.
+        effect: u64,
+        /// The call.
+        call: CallId,
+        /// What it would do, or what the model reads instead.
+        result: Result<Arc<Planned>, String>,
+    },
+    /// A patch was applied, or was not.
+    Patched {
+        /// The call.
+        call: CallId,
+        /// What came of it.
+        result: Patched,
     },
     /// What the requester of the last turn said to its report.
     Reported {
@@ -90,6 +124,29 @@ pub enum Interrupter {
     Agent(ThreadId),
 }
 
+/// What a patch would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// Each change.
+    pub plan: Plan,
+    /// The files that it touches, absolute: as the patch names them where they really are within what may be written, else
+    /// where they really are.
+    pub paths: Vec<String>,
+}
+
+/// What a patch came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patched {
+    /// What was to be done.
+    pub planned: Arc<Planned>,
+    /// What was done.
+    pub outcome: PatchOutcome,
+    /// How long it took.
+    pub took: Duration,
+    /// All that the turn has changed so far, where this changed something.
+    pub diff: Option<Arc<str>>,
+}
+
 /// What a shell command came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolResult {
@@ -101,12 +158,14 @@ pub struct ToolResult {
     pub total_bytes: u64,
     /// How long it ran.
     pub wall: Duration,
+    /// It failed, and its sandbox seems to be why.
+    pub is_denied: bool,
 }
 
 impl ToolResult {
     /// Nothing ran, and nobody knows how it ended.
     pub fn nothing() -> Self {
-        Self { end: ToolEnd::Unknown, output: String::new(), total_bytes: 0, wall: Duration::ZERO }
+        Self { end: ToolEnd::Unknown, output: String::new(), total_bytes: 0, wall: Duration::ZERO, is_denied: false }
     }
 }
 
@@ -119,6 +178,8 @@ pub enum ToolEnd {
     Signalled(i32),
     /// It ran longer than it may.
     TimedOut,
+    /// It goes on in the background, under this name.
+    Running(i32),
     /// It could not be started, and had no effect.
     Refused(String),
     /// The worker was lost: nobody knows what it did.
@@ -159,13 +220,48 @@ pub enum Effect {
         effect: u64,
         /// The call.
         call: CallId,
+        /// The turn that it is of.
+        turn: TurnId,
         /// What to run.
         exec: ExecCall,
+        /// Where, and with which rights.
+        place: Place,
     },
     /// Let a held command run: the line that says so is durable.
     Release {
         /// The call.
         call: CallId,
+    },
+    /// Look what a patch would do.
+    Plan {
+        /// Comes back with the answer.
+        effect: u64,
+        /// The call.
+        call: CallId,
+        /// The patch, as the model wrote it.
+        patch: Arc<str>,
+        /// Where, and with which rights.
+        place: Place,
+    },
+    /// Do what a patch would: the line that says so is durable.
+    Apply {
+        /// The call.
+        call: CallId,
+        /// What to do.
+        planned: Arc<Planned>,
+        /// Where, and with which rights.
+        place: Place,
+        /// The turn whose changes it adds to.
+        turn: TurnId,
+    },
+    /// Type into a command that goes on in the background, or look at it. The line that says so is durable.
+    Type {
+        /// The call.
+        call: CallId,
+        /// The turn that it is of.
+        turn: TurnId,
+        /// What, and into which.
+        typing: Typing,
     },
     /// End a command and all its processes.
     Kill {
@@ -229,14 +325,79 @@ pub enum Timer {
 }
 
 /// A shell command as the model asked for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ExecCall {
     /// What the shell runs.
     pub cmd: String,
     /// Where, if not in the agent's directory.
     pub workdir: Option<String>,
+    /// The shell, if not the user's.
+    pub shell: Option<String>,
+    /// The shell is a login shell.
+    pub login: bool,
+    /// It gets a terminal, and can be typed to.
+    pub tty: bool,
     /// How long it may run.
-    pub timeout: Duration,
+    pub timeout: Option<Duration>,
+    /// How long its call waits before it goes on in the background; nothing: until it ends.
+    pub patience: Option<Duration>,
+    /// Bytes of its output that the model gets, at most.
+    pub max_output: usize,
+    /// What else the model asks for.
+    pub wish: Wish,
+}
+
+impl ExecCall {
+    /// Program and arguments, for a user of this shell.
+    pub fn argv(&self, shell: &str) -> [String; 3] {
+        let flag = if self.login { "-lc" } else { "-c" };
+        [self.shell.as_deref().unwrap_or(shell).to_owned(), flag.to_owned(), self.cmd.clone()]
+    }
+}
+
+/// What is typed into a command that goes on in the background.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Typing {
+    /// Its name.
+    pub session: i32,
+    /// What is typed; nothing: it is only looked at.
+    pub chars: String,
+    /// How long its call waits for output.
+    pub patience: Duration,
+    /// Bytes of output that the model gets, at most.
+    pub max_output: usize,
+}
+
+/// The end of a command that went on without its call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Late {
+    /// The call that started it.
+    pub call: CallId,
+    /// The turn of that call.
+    pub turn: TurnId,
+    /// Its name.
+    pub session: i32,
+    /// Program and arguments.
+    pub argv: [String; 3],
+    /// Where it ran.
+    pub cwd: String,
+    /// When it began.
+    pub started: Millis,
+    /// What came of it.
+    pub result: ToolResult,
+}
+
+/// Where a command runs, and what it may touch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// The directory; absolute.
+    pub cwd: String,
+    /// What agents such as this one may touch.
+    pub sandbox: SandboxPolicy,
+    /// What a person allowed beside that.
+    pub confinement: Confinement,
+    /// The directories that count as the workspace; absolute.
+    pub roots: Vec<String>,
 }
 
 /// What the tree is asked for.
@@ -315,6 +476,10 @@ pub enum Event {
     TurnStarted {
         /// Which.
         turn: TurnId,
+        /// The root turn that caused it.
+        root: TurnId,
+        /// When.
+        started: Millis,
     },
     /// An item began.
     ItemStarted {
@@ -322,6 +487,24 @@ pub enum Event {
         turn: TurnId,
         /// The item.
         item: Shown,
+        /// It as clients see it; nothing for one that they see only when it is complete.
+        snapshot: Option<Snapshot>,
+    },
+    /// More of an open item's text. Provisional: the whole comes when the item is complete.
+    Delta {
+        /// The turn.
+        turn: TurnId,
+        /// The item.
+        item: ItemId,
+        /// Of which part.
+        part: Part,
+        /// What was added.
+        text: String,
+    },
+    /// What of an answer was shown is dropped with it.
+    Dropped {
+        /// The turn.
+        turn: TurnId,
     },
     /// An item is complete and durable.
     ItemCompleted {
@@ -329,9 +512,13 @@ pub enum Event {
         turn: TurnId,
         /// The item.
         item: Shown,
+        /// It as clients see it; nothing for one that they do not see.
+        snapshot: Option<Snapshot>,
     },
     /// Tokens were used.
     Usage {
+        /// By the last request.
+        last: Usage,
         /// By this turn so far.
         turn: Usage,
         /// By the thread so far.
@@ -374,16 +561,142 @@ pub enum Event {
         message: Option<String>,
         /// What it cost.
         usage: Usage,
+        /// The root turn that caused it.
+        root: TurnId,
+        /// What kind of error ended it, in Codex's form.
+        error: Option<Arc<serde_json::Value>>,
+        /// When it began.
+        started: Millis,
+        /// When it ended.
+        ended: Millis,
     },
+    /// A person or a client is asked. The same question may come again, with its id: after a crash, and in a later process.
+    Asked {
+        /// The turn.
+        turn: TurnId,
+        /// What is asked.
+        asked: Arc<Asked>,
+    },
+    /// A question is closed, whoever did it. What follows from it comes behind.
+    Resolved {
+        /// The turn.
+        turn: TurnId,
+        /// What was asked.
+        asked: Arc<Asked>,
+    },
+    /// The messages that wait until the agent is idle are others now.
+    QueueChanged,
+    /// A command goes on in the background, without its call: its item stays open when the turn ends.
+    Detached {
+        /// The turn.
+        turn: TurnId,
+        /// The item.
+        item: ItemId,
+    },
+    /// The model typed into a command that goes on in the background, or looked at it.
+    Typed {
+        /// The turn that did.
+        turn: TurnId,
+        /// The command's item.
+        item: ItemId,
+        /// The command's name.
+        session: i32,
+        /// What was typed.
+        chars: String,
+    },
+    /// The settings of the thread have changed.
+    SettingsApplied,
+    /// The plan of the turn has changed.
+    Plan {
+        /// The turn.
+        turn: TurnId,
+        /// The plan.
+        plan: Arc<super::plan::PlanUpdate>,
+    },
+    /// What the turn has changed in files so far, as one diff.
+    Diff {
+        /// The turn.
+        turn: TurnId,
+        /// The diff.
+        diff: Arc<str>,
+    },
+    /// The provider holds output back while it looks at it.
+    SafetyBuffering {
+        /// The turn.
+        turn: TurnId,
+        /// What it says.
+        what: Arc<SafetyBuffering>,
+    },
+    /// Another model than the one that was asked answers.
+    Rerouted {
+        /// The turn.
+        turn: TurnId,
+        /// The one that was asked.
+        from: Arc<str>,
+        /// The one that answers.
+        to: Arc<str>,
+    },
+    /// What was told may have gaps, since an incarnation ended without a word: the rollout has the truth.
+    Resync,
     /// Something a person should know.
     Warning(String),
 }
 
-/// An item as it is shown.
+/// An item as clients see it: in the form of the rollout's `item_completed` lines.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The item.
+    pub item: Arc<RawValue>,
+    /// When it began.
+    pub started: Millis,
+    /// When it was complete.
+    pub completed: Option<Millis>,
+    /// A model is still saying it: it is dropped with the answer that it is of.
+    pub is_streamed: bool,
+}
+
+impl PartialEq for Snapshot {
+    fn eq(&self, other: &Self) -> bool {
+        self.item.get() == other.item.get() && (self.started, self.completed) == (other.started, other.completed)
+    }
+}
+
+impl Snapshot {
+    /// An item that begins.
+    pub fn begun(item: &serde_json::Value, started: Millis, is_streamed: bool) -> Self {
+        Self { item: raw(item), started, completed: None, is_streamed }
+    }
+
+    /// An item that is complete.
+    pub fn completed(item: &serde_json::Value, started: Millis, completed: Millis) -> Self {
+        Self { item: raw(item), started, completed: Some(completed), is_streamed: false }
+    }
+}
+
+fn raw(item: &serde_json::Value) -> Arc<RawValue> {
+    to_raw_value(item).expect("a value can be written").into()
+}
+
+/// The parts of an item whose text comes piece by piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The text of a message.
+    Text,
+    /// A part of a reasoning's summary.
+    Summary(u64),
+    /// A part of a reasoning's raw content.
+    Raw(u64),
+    /// What a command writes.
+    Output,
+}
+
+/// An item as it is told in a line or two.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shown {
     /// A user's message.
     User {
+        /// Its id.
+        id: String,
         /// Its text.
         text: String,
     },
@@ -423,6 +736,24 @@ pub enum Shown {
         /// How it went, once it ended.
         ok: Option<bool>,
     },
+    /// A change of files.
+    Patch {
+        /// The call.
+        call: CallId,
+        /// The files, and what happens to each: `add`, `update` or `delete`.
+        files: Vec<(String, String)>,
+        /// How it went, once it ended.
+        ok: Option<bool>,
+    },
+    /// A call of a tool that a client has.
+    Client {
+        /// The call.
+        call: CallId,
+        /// Which tool.
+        tool: String,
+        /// How it went, once it ended.
+        ok: Option<bool>,
+    },
     /// Mail came in.
     Mail {
         /// From whom.
@@ -432,4 +763,18 @@ pub enum Shown {
         /// What it says.
         text: String,
     },
+}
+
+impl Shown {
+    /// The id under which clients know it.
+    pub fn id(&self) -> Option<ItemId> {
+        match self {
+            Shown::User { id, .. } | Shown::Agent { id, .. } | Shown::Reasoning { id, .. } => Some(ItemId::from(&**id)),
+            Shown::Command { call, .. }
+            | Shown::Collab { call, .. }
+            | Shown::Patch { call, .. }
+            | Shown::Client { call, .. } => Some(ItemId::from(call.as_str())),
+            Shown::Mail { .. } => None,
+        }
+    }
 }

@@ -28,13 +28,20 @@ pub struct Inherited {
     fork: Fork,
     /// The turn of the spawner that is open at the end, and when it began.
     open: Option<(TurnOrigin, Millis)>,
+    /// A user continues the history, and no agent's child.
+    by_user: bool,
 }
 
 impl Inherited {
     /// Of this spawner, whose history ends where `fork` says.
     pub fn of(spawner: &Agent, fork: Fork) -> Self {
         let open = spawner.turn.as_ref().map(|turn| (turn.origin(), turn.started));
-        Self { source: Arc::new(spawner.to_inherit()), fork, open }
+        Self { source: Arc::new(spawner.to_inherit()), fork, open, by_user: false }
+    }
+
+    /// Of this thread, for a thread of its own.
+    pub fn by_user(source: &Agent, fork: Fork) -> Self {
+        Self { by_user: true, ..Self::of(source, fork) }
     }
 
     /// The spawner as far as it is inherited.
@@ -72,13 +79,25 @@ impl Inherited {
             let (source, end) = (self.source.identity().thread, self.fork.end);
             history.insert("history_base".into(), json!({"thread_id": source, "end_ordinal_exclusive": end}));
         }
-        history.insert("subagent_history_start_ordinal".into(), own.into());
+        if !self.by_user {
+            history.insert("subagent_history_start_ordinal".into(), own.into());
+        }
         history.into()
     }
 
     /// The lines behind the first one, up to what the child itself is told; and the ordinal of the first of its own.
     pub(super) fn lines(&self, child: &AgentPath, settings: &Settings, ids: &mut Ids, now: Millis) -> (Vec<Line>, u64) {
         let mut batch = Batch::at(self.start() + 1, now);
+        if self.by_user {
+            self.copies_of_legacy().into_iter().for_each(|entry| copy(&mut batch, entry));
+            if let Some((turn, started)) = &self.open {
+                let marker = Item::text(ids.item("msg", now), Role::Developer, prompt::INTERRUPTED);
+                batch.item(&marker, None);
+                batch.turn_left(turn, *started);
+            }
+            let own = batch.number();
+            return (batch.into_lines(), own);
+        }
         match (self.is_reference(), &self.open) {
             (true, Some((turn, started))) => batch.turn_left(turn, *started),
             (true, None) => {}
@@ -94,6 +113,10 @@ impl Inherited {
         // Codex counts what it tells a child first to what is inherited, too.
         let own = batch.number();
         (batch.into_lines(), own)
+    }
+
+    fn copies_of_legacy(&self) -> Vec<&Entry> {
+        if self.is_reference() { Vec::new() } else { self.copies() }
     }
 
     fn copies(&self) -> Vec<&Entry> {

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sapwood_protocol::ThreadId;
 use sapwood_protocol::ids::InputId;
-use sapwood_protocol::own::{Accepted, Begun, Body, InputLane, Settled};
+use sapwood_protocol::own::{Accepted, Begun, Body, InputLane, QueueChange, QueueLine, QueuedInput, Settled};
+use serde_json::Value;
 
 /// How often an input may be begun again after a crash, before it is taken for the cause of it.
 pub const MAX_BEGUN: u8 = 2;
@@ -25,6 +26,19 @@ pub struct Pending {
     pub begun: u8,
 }
 
+impl Pending {
+    /// It is or was a message that waits for the agent to be idle: it is read in a turn of its own.
+    pub fn is_queued(&self) -> bool {
+        matches!(self.accepted.body, Some(Body::Queued(_)))
+    }
+}
+
+/// True if these items can come into an open turn: they only say something. A call among them would be run, and an answer of the
+/// model would be taken for one.
+pub(super) fn says(items: &[Value]) -> bool {
+    items.iter().all(|item| item["type"] == "message" && item["role"] != "assistant")
+}
+
 /// The inbox.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inbox {
@@ -36,6 +50,10 @@ pub struct Inbox {
     gone_order: std::collections::VecDeque<InputId>,
     marks: BTreeMap<ThreadId, u64>,
     next_place: u64,
+    /// Messages that wait for the agent to be idle, the next one first.
+    queue: Vec<InputId>,
+    /// Changes of the queue below this place have been applied.
+    queue_place: u64,
 }
 
 impl Inbox {
@@ -49,12 +67,57 @@ impl Inbox {
         if self.gone.contains(&accepted.id) || self.pending.contains_key(&accepted.id) {
             return;
         }
+        if matches!(accepted.body, Some(Body::Queued(_))) {
+            self.queue.push(accepted.id.clone());
+        }
         self.pending.insert(accepted.id.clone(), Box::new(Pending { accepted, begun: 0 }));
+    }
+
+    /// Something about the messages that wait has changed.
+    pub fn queue_changed(&mut self, line: QueueLine) {
+        let QueueLine { place, change } = line;
+        self.next_place = self.next_place.max(place.saturating_add(1));
+        if place < self.queue_place {
+            return;
+        }
+        self.queue_place = place.saturating_add(1);
+        match change {
+            QueueChange::Edited { id, queued } => {
+                if let Some(pending) = self.pending.get_mut(&id) {
+                    pending.accepted.body = Some(Body::Queued(queued));
+                }
+            }
+            // What is not named keeps its place behind the others.
+            QueueChange::Ordered { ids } => {
+                self.queue.sort_by_key(|id| ids.iter().position(|named| named == id).unwrap_or(usize::MAX));
+            }
+            QueueChange::Released { id, turn } => {
+                self.queue.retain(|waiting| *waiting != id);
+                if let Some(pending) = self.pending.get_mut(&id) {
+                    (pending.accepted.wake, pending.accepted.place) = (true, place);
+                    pending.accepted.turn = Some(turn);
+                }
+            }
+        }
+    }
+
+    /// The messages that wait for the agent to be idle, the next one first.
+    pub fn queue(&self) -> impl Iterator<Item = (&InputId, &QueuedInput)> {
+        self.queue.iter().filter_map(|id| match &self.get(id)?.accepted.body {
+            Some(Body::Queued(queued)) => Some((id, queued)),
+            _ => None,
+        })
+    }
+
+    /// True if messages wait for the agent to be idle.
+    pub fn has_queue(&self) -> bool {
+        !self.queue.is_empty()
     }
 
     /// A line consumed an input.
     pub fn consumed(&mut self, id: &InputId) {
         self.pending.remove(id);
+        self.queue.retain(|waiting| waiting != id);
         if self.gone.insert(id.clone()) {
             self.gone_order.push_back(id.clone());
             if self.gone_order.len() > REMEMBERED {
@@ -118,6 +181,18 @@ impl Inbox {
         self.pending.values().any(|pending| pending.accepted.wake)
     }
 
+    /// What the next turn begins with: what wakes, in the order of acceptance. A message that was queued does so last.
+    pub fn first(&self) -> Option<&Pending> {
+        let waking = self.pending.values().filter(|pending| pending.accepted.wake);
+        let first = waking.min_by_key(|pending| (pending.is_queued(), pending.accepted.place));
+        first.map(Box::as_ref)
+    }
+
+    /// The id of the turn that something pending starts, where its sender was told one.
+    pub fn promised(&self) -> Option<sapwood_protocol::TurnId> {
+        self.first()?.accepted.turn.clone()
+    }
+
     /// True if mail is pending.
     pub fn has_mail(&self) -> bool {
         self.pending.values().any(|p| p.accepted.lane == InputLane::Mail && p.accepted.body.is_some())
@@ -125,7 +200,11 @@ impl Inbox {
 
     /// True if a user said something that is pending.
     pub fn has_user_text(&self) -> bool {
-        self.pending.values().any(|p| matches!(p.accepted.body, Some(Body::User { .. })))
+        self.pending.values().any(|p| match &p.accepted.body {
+            Some(Body::User(said)) => !said.input.is_empty(),
+            Some(Body::Items { items }) => says(items),
+            _ => false,
+        })
     }
 
     /// The mail that one request takes: at least one, at most [`MAIL_COUNT`], and no more after [`MAIL_BYTES`].
@@ -168,6 +247,7 @@ mod tests {
             wake: false,
             from: Some(Sender { thread, path: AgentPath::root(), n }),
             body: Some(Body::Mail { kind: MailKind::Message, text: "x".repeat(len), turn, outcome: None }),
+            turn: None,
         }
     }
 

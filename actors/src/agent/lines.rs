@@ -3,19 +3,21 @@
 use std::sync::Arc;
 
 use sapwood_model::{ModelError, Response};
-use sapwood_protocol::item::{Item, ItemView, message_text};
+use sapwood_protocol::item::{Item, ItemView, Output, message_text};
 use sapwood_protocol::line::{Cause, EarlyOutput, Mark};
-use sapwood_protocol::own::{Accepted, Body, InputLane, Own, Sender, ThreadSettings, TurnOrigin};
+use sapwood_protocol::app::input::RolloutInput;
+use sapwood_protocol::own::{Accepted, Body, InputLane, Own, Said, Sender, ThreadSettings, TurnOrigin};
 use sapwood_protocol::{AgentPath, CallId, Ids, Line, Millis, RateLimits, SessionId, ThreadId, TurnId, Usage};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::asked::Asked;
-use super::effect::{ToolEnd, ToolResult};
+use super::effect::{Snapshot, ToolEnd, ToolResult};
 use super::fork::Inherited;
 use super::legacy;
-use super::settings::{SandboxMode, Settings};
+use super::manner::Works;
+use super::settings::Settings;
 use super::state::{Agent, Identity};
 use super::turn::{Call, Turn};
 
@@ -67,34 +69,58 @@ impl Batch {
     }
 
     /// Adds the snapshot of a completed item, as a client sees it; to a legacy rollout the event that stands for it there.
-    pub fn completed(&mut self, thread: ThreadId, turn: &TurnId, item: Value, started: Millis, mark: Option<&Mark>) {
+    pub fn completed(
+        &mut self,
+        thread: ThreadId,
+        turn: &TurnId,
+        item: &Value,
+        started: Millis,
+        mark: Option<&Mark>,
+    ) -> Snapshot {
+        let snapshot = Snapshot::completed(item, started, self.now);
         if self.ordinal.is_none() {
-            return legacy::events(thread, turn, &item, self.now)
-                .iter()
-                .for_each(|event| self.codex("event_msg", event, mark));
+            for event in legacy::events(thread, turn, item, self.now) {
+                self.codex("event_msg", &event, mark);
+            }
+            return snapshot;
         }
-        let payload = json!({
-            "type": "item_completed", "thread_id": thread, "turn_id": turn, "item": item,
-            "started_at_ms": started, "completed_at_ms": self.now,
-        });
+        let payload = ItemCompleted {
+            kind: "item_completed",
+            thread_id: thread,
+            turn_id: turn,
+            item: &snapshot.item,
+            started_at_ms: started,
+            completed_at_ms: self.now,
+        };
         self.codex("event_msg", &payload, mark);
+        snapshot
     }
 
     /// Adds what a call came to that has ended before an earlier one: its output waits for the ones before it.
-    pub fn ended_early(&mut self, thread: ThreadId, turn: &TurnId, item: Value, output: EarlyOutput) {
+    pub fn ended_early(
+        &mut self,
+        thread: ThreadId,
+        turn: &TurnId,
+        item: &Value,
+        started: Millis,
+        output: EarlyOutput,
+    ) -> Snapshot {
         match self.ordinal {
             Some(_) => {
                 let mark = Mark { output: Some(output), ..Mark::default() };
-                self.completed(thread, turn, item, self.now, Some(&mark));
+                self.completed(thread, turn, item, started, Some(&mark))
             }
             // No event of a legacy rollout stands for a command.
-            None => self.own(&Own::ToolEnded(output)),
+            None => {
+                self.own(&Own::ToolEnded(output));
+                Snapshot::completed(item, started, self.now)
+            }
         }
     }
 
     /// Adds the output of a call.
-    pub fn output(&mut self, ids: &mut Ids, call: &Call, output: &str) {
-        let call_id = &call.id;
+    pub fn output<'a>(&mut self, ids: &mut Ids, call: &'a Call, output: impl Into<Output<'a>>) {
+        let (call_id, output) = (&call.id, output.into());
         let item = match call.custom {
             true => Item::CustomToolCallOutput { id: ids.item("ctco", self.now), call_id, output },
             false => Item::FunctionCallOutput { id: ids.item("fco", self.now), call_id, output },
@@ -125,25 +151,27 @@ impl Batch {
     }
 
     /// Adds the settings of a turn.
-    pub fn turn_context(&mut self, turn: &TurnOrigin, identity: &Identity, asked: Asked<'_>, settings: &Settings) {
+    pub fn turn_context(&mut self, turn: &TurnOrigin, asked: Asked<'_>, works: Works<'_>) {
         let Asked { model, effort, .. } = asked;
         let mut payload = json!({
-            "turn_id": turn.turn, "root_turn_id": turn.root_turn, "cwd": identity.cwd,
-            "approval_policy": "never", "approvals_reviewer": "user",
+            "turn_id": turn.turn, "root_turn_id": turn.root_turn, "cwd": works.cwd(),
+            "workspace_roots": works.workspace_roots(),
+            "approval_policy": works.approval_policy(), "approvals_reviewer": works.approvals_reviewer(),
+            "permission_profile": works.profile(), "model": model,
         });
-        permissions(&mut payload, settings.sandbox);
+        if let Some(personality) = works.personality() {
+            payload["personality"] = json!(personality);
+        }
         let rest = json!({
-            "model": model,
-            "collaboration_mode": {"mode": "default", "settings":
-                {"model": model, "reasoning_effort": effort, "developer_instructions": null}},
+            "collaboration_mode": works.collaboration_mode(model, effort),
             "multi_agent_version": "v2", "realtime_active": false,
         });
         extend(&mut payload, rest);
         if let Some(effort) = effort {
             payload["effort"] = json!(effort);
         }
-        payload["summary"] = json!(settings.summary.as_deref().unwrap_or("auto"));
-        payload["sandbox_policy"] = json!({"type": settings.sandbox.name()});
+        payload["summary"] = json!(works.summary().unwrap_or("auto"));
+        payload["sandbox_policy"] = json!(works.sandbox());
         self.codex("turn_context", &payload, None);
     }
 
@@ -152,42 +180,55 @@ impl Batch {
         &mut self,
         identity: &Identity,
         asked: Asked<'_>,
-        settings: &Settings,
+        works: Works<'_>,
         mark: Option<&Mark>,
     ) {
         let Asked { provider, model, effort } = asked;
-        let mut applied = json!({
-            "model": model, "model_provider_id": provider, "approval_policy": "never",
-            "approvals_reviewer": "user",
+        let mut applied = json!({"model": model, "model_provider_id": provider});
+        if let Some(tier) = works.service_tier() {
+            applied["service_tier"] = json!(tier);
+        }
+        let rest = json!({
+            "approval_policy": works.approval_policy(), "approvals_reviewer": works.approvals_reviewer(),
+            "permission_profile": works.profile(), "cwd": works.cwd(),
+            "runtime_workspace_roots": works.workspace_roots(),
         });
-        permissions(&mut applied, settings.sandbox);
-        extend(&mut applied, json!({"cwd": identity.cwd, "runtime_workspace_roots": [identity.cwd]}));
+        extend(&mut applied, rest);
         if let Some(effort) = effort {
             applied["reasoning_effort"] = json!(effort);
         }
-        let rest = json!({
-            "collaboration_mode": {"mode": "default", "settings":
-                {"model": model, "reasoning_effort": effort, "developer_instructions": null}},
-        });
-        extend(&mut applied, rest);
+        if let Some(summary) = works.summary() {
+            applied["reasoning_summary"] = json!(summary);
+        }
+        if let Some(personality) = works.personality() {
+            applied["personality"] = json!(personality);
+        }
+        applied["collaboration_mode"] = works.collaboration_mode(model, effort);
         let payload =
             json!({"type": "thread_settings_applied", "thread_id": identity.thread, "thread_settings": applied});
         self.codex("event_msg", &payload, mark);
     }
 
-    /// Adds the model's answer: its items, then the record that closes it.
-    pub fn response(&mut self, identity: &Identity, turn: &Turn, agent: &Agent, response: &Response) {
-        for json in &response.items {
-            let (Some(item), Ok(raw)) = (ItemView::parse(json), serde_json::from_slice::<&RawValue>(json)) else {
-                continue;
-            };
-            let id = item.id.as_ref().map_or("", |id| id.as_str());
-            if let Some(shown) = shown_item(&item, id, json) {
-                self.completed(identity.thread, &turn.id, shown, self.now, None);
-            }
-            self.codex("response_item", raw, None);
-        }
+    /// Adds the model's answer: its items, then the record that closes it. Returns what clients see of each item.
+    pub fn response(
+        &mut self,
+        identity: &Identity,
+        turn: &Turn,
+        agent: &Agent,
+        response: &Response,
+    ) -> Vec<Option<Snapshot>> {
+        let snapshots = response.items.iter().map(|json| self.answered(identity.thread, turn, json)).collect();
         self.usage_record(identity, turn, agent, &response.id, response.usage);
+        snapshots
+    }
+
+    fn answered(&mut self, thread: ThreadId, turn: &Turn, json: &[u8]) -> Option<Snapshot> {
+        let (item, raw) = (ItemView::parse(json)?, serde_json::from_slice::<&RawValue>(json).ok()?);
+        let id = item.id.as_ref().map_or("", |id| id.as_str());
+        let shown = shown_item(&item, id, json);
+        let snapshot = shown.map(|shown| self.completed(thread, &turn.id, &shown, self.now, None));
+        self.codex("response_item", raw, None);
+        snapshot
     }
 
     /// Adds the record that closes an answer.
@@ -254,18 +295,16 @@ fn extend(payload: &mut Value, more: Value) {
     }
 }
 
-fn permissions(payload: &mut Value, sandbox: SandboxMode) {
-    // The profiles that Codex 0.169.0 writes for these two modes; without one it does not read the line.
-    payload["permission_profile"] = match sandbox {
-        SandboxMode::DangerFullAccess => json!({"type": "disabled"}),
-        SandboxMode::ReadOnly => json!({
-            "type": "managed",
-            "file_system": {"type": "restricted", "entries": [
-                {"path": {"type": "special", "value": {"kind": "root"}}, "access": "read"},
-            ]},
-            "network": "restricted",
-        }),
-    };
+/// The payload of a line that shows a completed item.
+#[derive(Serialize)]
+struct ItemCompleted<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    thread_id: ThreadId,
+    turn_id: &'a TurnId,
+    item: &'a RawValue,
+    started_at_ms: Millis,
+    completed_at_ms: Millis,
 }
 
 /// An item of a model as a client sees it; calls are shown when they end.
@@ -295,28 +334,48 @@ pub fn reasoning_summary(json: &[u8]) -> Vec<String> {
 }
 
 /// A user's message as a client sees it.
-pub fn shown_user(id: &str, text: &str) -> Value {
-    json!({"type": "UserMessage", "id": id, "content": [{"type": "text", "text": text, "text_elements": []}]})
+pub fn shown_user(id: &str, said: &Said) -> Value {
+    let mut shown = json!({"type": "UserMessage", "id": id});
+    if let Some(client) = &said.client_id {
+        shown["client_id"] = json!(client);
+    }
+    shown["content"] = said.input.iter().map(|part| json!(RolloutInput::from(part.clone()))).collect();
+    shown
 }
 
 /// A shell command that has ended, as a client sees it.
-pub fn shown_command(call: &Call, shell: &str, command: &str, cwd: &str, result: &ToolResult) -> Value {
+pub fn shown_command(
+    call: &CallId,
+    argv: &[String; 3],
+    cwd: &str,
+    session: Option<i32>,
+    result: &ToolResult,
+) -> Value {
     let (status, code) = match result.end {
         ToolEnd::Exited(0) => ("completed", 0),
         ToolEnd::Exited(code) => ("failed", code),
         ToolEnd::Signalled(signal) => ("failed", 128 + signal),
-        ToolEnd::TimedOut | ToolEnd::Refused(_) | ToolEnd::Unknown => ("failed", -1),
+        ToolEnd::Running(_) | ToolEnd::TimedOut | ToolEnd::Refused(_) | ToolEnd::Unknown => ("failed", -1),
     };
     let output = match &result.end {
         ToolEnd::Refused(why) => why,
         _ => &result.output,
     };
     json!({
-        "type": "CommandExecution", "id": call.id, "process_id": null,
-        "command": [shell, "-c", command], "cwd": format!("file://{cwd}"),
-        "parsed_cmd": [{"type": "unknown", "cmd": command}], "source": "unified_exec_startup", "status": status,
+        "type": "CommandExecution", "id": call, "process_id": session.map(|session| session.to_string()),
+        "command": argv, "cwd": format!("file://{cwd}"),
+        "parsed_cmd": [{"type": "unknown", "cmd": argv[2]}], "source": "unified_exec_startup", "status": status,
         "aggregated_output": output, "exit_code": code,
         "duration": {"secs": result.wall.as_secs(), "nanos": result.wall.subsec_nanos()},
+    })
+}
+
+/// A shell command that runs, as a client sees it.
+pub fn shown_running(call: &CallId, argv: &[String; 3], cwd: &str, session: Option<i32>) -> Value {
+    json!({
+        "type": "CommandExecution", "id": call, "process_id": session.map(|session| session.to_string()),
+        "command": argv, "cwd": format!("file://{cwd}"),
+        "parsed_cmd": [{"type": "unknown", "cmd": argv[2]}], "source": "unified_exec_startup", "status": "in_progress",
     })
 }
 
@@ -328,10 +387,10 @@ pub fn shown_activity(id: &str, kind: &str, agent: ThreadId, path: &AgentPath, m
     })
 }
 
-/// A wait that has ended, as a client sees it.
-pub fn shown_wait(call: &CallId, sender: ThreadId) -> Value {
+/// A wait, as a client sees it.
+pub fn shown_wait(call: &CallId, sender: ThreadId, status: &str) -> Value {
     json!({
-        "type": "CollabAgentToolCall", "id": call, "tool": "wait", "status": "completed",
+        "type": "CollabAgentToolCall", "id": call, "tool": "wait", "status": status,
         "sender_thread_id": sender, "receiver_thread_ids": [], "receiver_agents": [], "agents_states": {},
     })
 }
@@ -361,7 +420,7 @@ pub struct NewAgent<'a> {
 /// The lines that a rollout is born with: who it is, and its first input.
 pub fn birth(new: &NewAgent<'_>, settings: &Settings, ids: &mut Ids, now: Millis) -> Vec<Line> {
     let source = match new.parent {
-        None => json!("exec"),
+        None => json!(settings.source),
         Some(parent) => json!({"subagent": {"thread_spawn": {
             "parent_thread_id": parent, "depth": new.path.depth(), "agent_path": new.path,
             "agent_nickname": new.nickname, "agent_role": null,
@@ -401,6 +460,9 @@ pub fn birth(new: &NewAgent<'_>, settings: &Settings, ids: &mut Ids, now: Millis
         }),
     );
     extend(&mut meta, new.fork.map_or_else(|| json!({}), |fork| fork.history(own)));
+    if let Some(git) = &settings.git {
+        meta["git"] = json!(git);
+    }
     extend(&mut meta, json!({"multi_agent_version": "v2", "context_window": {"window_id": ids.uuid(now)}}));
     let start = new.fork.map_or(0, Inherited::start);
     let mut lines = vec![Line::encode(now, Some(start), "session_meta", &meta, None)];
@@ -415,11 +477,11 @@ pub fn birth(new: &NewAgent<'_>, settings: &Settings, ids: &mut Ids, now: Millis
 fn settings_of_birth(thread: ThreadId, settings: &ThreadSettings) -> Accepted {
     let body = Some(Body::Settings { settings: settings.clone() });
     let id = format!("{thread}:settings").into();
-    Accepted { id, place: 0, lane: InputLane::User, wake: false, from: None, body }
+    Accepted { id, place: 0, lane: InputLane::User, wake: false, from: None, body, turn: None }
 }
 
 /// The acceptance of mail from another agent.
 pub fn accepted_mail(from: Sender, wake: bool, body: sapwood_protocol::own::Body) -> Accepted {
     let id = format!("{}:{}", from.thread, from.n).into();
-    Accepted { id, place: 0, lane: InputLane::Mail, wake, from: Some(from), body: Some(body) }
+    Accepted { id, place: 0, lane: InputLane::Mail, wake, from: Some(from), body: Some(body), turn: None }
 }

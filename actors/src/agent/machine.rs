@@ -6,20 +6,23 @@
 
 use std::sync::{Arc, OnceLock};
 
-use sapwood_model::HistoryInitialization;
+use sapwood_model::{HistoryInitialization, ModelError};
 use sapwood_protocol::item::{Item, Role};
 use sapwood_protocol::line::Cause;
 use sapwood_protocol::own::{Begun, How, Outcome, Own, Paused, Settled};
 use sapwood_protocol::{Line, Usage};
+use serde_json::Value;
 
 use super::asked::Asked;
+use super::asking_people::Refusal;
 use super::effect::{Ctx, Decision, Effect, Event, Input, Interrupter, Timer, Want};
 use super::inbox::MAX_BEGUN;
 use super::lines::Batch;
+use super::manner::Works;
 use super::prompt::{self, Frame, Frames};
 use super::settings::Settings;
 use super::state::Agent;
-use super::turn::{Phase, Response as Answer, Turn};
+use super::turn::{Call, Phase, Response as Answer, Turn};
 use super::volatile::{Closing, ReportState, Slot, Volatile};
 
 /// The pause before a report that was refused is sent again, in milliseconds. A report has a permit, so this is
@@ -63,9 +66,20 @@ impl Machine {
         Asked::by(of_turn.unwrap_or(&self.agent.asking), &self.settings)
     }
 
+    /// How the agent works: the run's way where the run said it, else that of its turn, else its own.
+    pub(super) fn works(&self) -> Works<'_> {
+        let asking = self.agent.turn.as_ref().and_then(|turn| turn.asking.as_ref()).unwrap_or(&self.agent.asking);
+        Works::by(asking.manner.as_deref(), &self.agent.identity().cwd, &self.settings)
+    }
+
     /// The durable state.
     pub fn agent(&self) -> &Agent {
         &self.agent
+    }
+
+    /// The durable state alone: the incarnation is over.
+    pub fn into_agent(self) -> Agent {
+        self.agent
     }
 
     /// The volatile state.
@@ -105,6 +119,11 @@ impl Machine {
             && self.agent.turn.as_ref().is_some_and(Turn::awaits_mail)
     }
 
+    /// True if it does nothing but wait for answers of people and clients.
+    pub fn only_asks(&self) -> bool {
+        self.volatile.slot == Slot::None && !self.agent.asks.is_empty() && self.agent.parked()
+    }
+
     /// Starts with a slot in hand: the incarnation was started for a turn.
     pub fn granted_at_start(&mut self) {
         self.volatile.slot = Slot::Held;
@@ -121,6 +140,7 @@ impl Machine {
             effects: Vec::new(),
             volatile: self.volatile.clone(),
             again: false,
+            breaks_off: false,
         };
         step.route(input);
         let lines = step.batch.into_lines();
@@ -136,7 +156,7 @@ impl Machine {
     /// Takes over the volatile state of a decision.
     pub fn settle(&mut self, volatile: Volatile) {
         self.volatile = volatile;
-        if self.frame.get().is_some_and(|frame| !frame.asks(self.asked())) {
+        if self.frame.get().is_some_and(|frame| !frame.asks(&self.agent, self.asked())) {
             self.frame.take();
         }
     }
@@ -145,7 +165,7 @@ impl Machine {
         self.frame.get_or_init(|| {
             let id = self.agent.identity();
             let base = id.base_instructions.as_deref().unwrap_or(&self.settings.base_instructions);
-            Frame::new(&self.frames, id.instructions_of, id.session, &id.path, base, self.asked(), &self.settings)
+            Frame::new(&self.frames, &self.agent, base, self.asked(), self.works(), &self.settings)
         })
     }
 }
@@ -160,13 +180,18 @@ pub(super) struct Step<'a, 'c> {
     pub(super) effects: Vec<Effect>,
     pub(super) volatile: Volatile,
     pub(super) again: bool,
+    /// The turn ends: what its calls came to is written in their order, whatever is open before them.
+    pub(super) breaks_off: bool,
 }
 
 impl<'a> Step<'a, '_> {
     fn route(&mut self, input: Input) {
         match input {
             Input::Go => {}
-            Input::Loaded => self.volatile.closing = Closing::Loading,
+            Input::Loaded => {
+                self.volatile.closing = Closing::Loading;
+                self.ask_again();
+            }
             Input::Recovered { culprit } => self.recover(culprit),
             Input::Granted => self.volatile.slot = Slot::Held,
             Input::GoOn | Input::Due(Timer::Pause) => self.volatile.resumed = true,
@@ -184,7 +209,16 @@ impl<'a> Step<'a, '_> {
             }
             Input::Held { effect, call, group } => return self.held(effect, call, group),
             Input::ToolEnded { call, result } => return self.tool_ended(call, result),
+            Input::CommandEnded(late) => return self.command_ended(&late),
             Input::Answered { call, answer } => return self.answered(call, answer),
+            Input::AnsweredAsk { id, how } => return self.answered_ask(&id, how),
+            Input::Planned { effect, call, result } => {
+                self.planned(effect, call, result);
+                // What was found may be nothing to be told, and there is a slot to give back.
+                self.again = true;
+                return;
+            }
+            Input::Patched { call, result } => return self.patched(call, result),
             Input::Reported { n, accepted } => self.reported(n, accepted),
             Input::Interrupt { turn, by } => return self.interrupt(&turn, by),
         }
@@ -264,7 +298,16 @@ impl<'a> Step<'a, '_> {
         }
         if !self.agent.inbox.wakes() {
             self.give_back();
+            let before = self.batch.number();
             self.apply_settings(u64::MAX);
+            if self.batch.number() == before {
+                self.insert_items();
+            }
+            return;
+        }
+        let before = self.batch.number();
+        self.insert_items();
+        if self.batch.number() > before {
             return;
         }
         // Reports go in order: the next turn's waits until this one is accepted.
@@ -284,9 +327,25 @@ impl<'a> Step<'a, '_> {
 
     /// The turn is over: what only it needed goes back.
     pub(super) fn end(&mut self, turn: &Turn, outcome: Outcome, message: Option<String>) {
+        self.let_go();
+        self.tell_end(turn, outcome, message, None);
+    }
+
+    /// The same, of a turn that failed.
+    pub(super) fn fail(&mut self, turn: &Turn, error: &ModelError) {
+        self.batch.task_complete(turn, Some(error));
+        self.let_go();
+        self.tell_end(turn, Outcome::Failed, Some(error.to_string()), Some(Arc::new(error.codex_error_info())));
+    }
+
+    fn tell_end(&mut self, turn: &Turn, outcome: Outcome, message: Option<String>, error: Option<Arc<Value>>) {
+        let (turn, root, started, usage) = (turn.id.clone(), turn.root.clone(), turn.started, turn.usage);
+        self.notify(Event::TurnEnded { turn, outcome, message, usage, root, error, started, ended: self.ctx.now });
+    }
+
+    fn let_go(&mut self) {
         self.give_back();
         self.volatile = Volatile { slot: self.volatile.slot, closing: self.volatile.closing, ..Volatile::default() };
-        self.notify(Event::TurnEnded { turn: turn.id.clone(), outcome, message, usage: turn.usage });
     }
 
     /// Sends the report of the last turn, once an incarnation; its number makes it one report for the requester.
@@ -326,13 +385,22 @@ impl<'a> Step<'a, '_> {
         };
         let cause = match by {
             Interrupter::Agent(thread) if self.agent.identity().parent == Some(thread) => Cause::Requester,
-            Interrupter::User if self.agent.identity().parent.is_none() => Cause::Requester,
-            _ => Cause::Interrupted,
+            Interrupter::User => self.cause_of_user(),
+            Interrupter::Agent(_) => Cause::Interrupted,
         };
-        if self.volatile.sampling.is_some() {
-            self.effects.push(Effect::CancelSample);
-        }
-        self.abandon_calls(turn);
+        self.break_off(turn, cause, None);
+    }
+
+    /// Why a turn ends that a person ends.
+    pub(super) fn cause_of_user(&self) -> Cause {
+        if self.agent.identity().parent.is_none() { Cause::Requester } else { Cause::Interrupted }
+    }
+
+    /// Ends a turn in the middle; a call that was asked for may say why.
+    pub(super) fn break_off(&mut self, turn: &Turn, cause: Cause, refused: Option<(&Call, Refusal)>) {
+        self.drop_answer(turn);
+        self.withdraw(turn);
+        self.abandon_calls(turn, refused);
         if self.settings.interrupt_message {
             let id = self.ctx.ids.item("msg", self.ctx.now);
             self.batch.item(&Item::text(id, Role::Developer, prompt::INTERRUPTED), None);
@@ -344,6 +412,7 @@ impl<'a> Step<'a, '_> {
     /// The old incarnation died of an input: it is begun again, but not for ever.
     fn recover(&mut self, culprit: Option<sapwood_protocol::ids::InputId>) {
         self.volatile.recovering = false;
+        self.ask_again();
         let Some(pending) = culprit.and_then(|id| self.agent.inbox.get(&id)) else {
             return;
         };
@@ -360,7 +429,7 @@ impl<'a> Step<'a, '_> {
 
     /// Closes, once, a turn that process death left open. Nothing is run.
     fn close_dead(&mut self, turn: &Turn) {
-        if turn.parked() {
+        if self.agent.parked() {
             return;
         }
         match turn.phase() {
@@ -378,6 +447,7 @@ impl<'a> Step<'a, '_> {
         if turn.response == Answer::Torn {
             self.batch.usage_record(self.agent.identity(), turn, self.agent, "", Usage::default());
         }
+        self.withdraw(turn);
         self.lose_calls(turn);
         self.batch.turn_aborted(turn, Cause::ProcessDeath);
         self.end(turn, Outcome::Lost, None);

@@ -1,13 +1,18 @@
 //! The agent: a pure machine in a thin shell.
 //!
 //! `state` is what the rollout says, by the `views` of its lines; `volatile` is what an incarnation has. `machine` has the
-//! decisions: `intake` those about inputs, `sampling` about the model, `calls` about tools. `lines` is what they write,
+//! decisions: `intake` those about inputs, `sampling` about the model, `calls` about tools, `asking_people` and `patching`
+//! about what is asked before it is done. `lines` is what they write,
 //! `effect` what they ask for, `prompt` and `tools` what a model reads and may call.
 //!
 //! Invariant: nothing here knows a clock, a file, a task or chance.
 
+pub mod approval;
 mod asked;
+mod asking_people;
+mod background;
 mod calls;
+pub mod commands;
 pub mod effect;
 pub mod ended;
 pub mod fork;
@@ -18,8 +23,12 @@ mod kept;
 mod legacy;
 pub mod lines;
 mod machine;
+pub mod manner;
 #[cfg(test)]
 mod machine_tests;
+mod offered;
+mod patching;
+pub mod plan;
 pub mod prompt;
 mod sampling;
 pub mod settings;

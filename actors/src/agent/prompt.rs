@@ -5,13 +5,21 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use sapwood_model::Body;
 use sapwood_protocol::ids::base_instructions_id;
-use sapwood_protocol::item::{Item, Role};
-use sapwood_protocol::{AgentPath, SessionId, ThreadId};
+use sapwood_protocol::app::UserInput;
+use sapwood_protocol::app::input::MediaSource;
+use sapwood_protocol::item::{Content, Item, Role};
+use sapwood_protocol::own::Manner;
+use sapwood_protocol::{AgentPath, SessionId};
 use serde_json::{Map, Value, json};
 
+use super::approval::DynamicTools;
 use super::asked::Asked;
+use super::commands;
+use super::manner::Works;
+use super::offered;
 use super::history::{History, item_json};
 use super::settings::Settings;
+use super::state::{Agent, Identity};
 use super::tools::COLLABORATION;
 
 /// What every agent is told first. Our own, and short: it is sent with each request.
@@ -21,7 +29,8 @@ You are an agent that works for a person on their computer, through tools. You a
 - Find out before you act: read the files that matter, run commands to learn what is true, and do not guess at what \
 you can look up.
 - Use `exec_command` for shell commands. Each call starts a fresh shell in the working directory; nothing of the shell \
-is kept between calls. Long output is cut in its middle, so ask for the part that you need.
+is kept between calls. A command that takes long goes on while you do; look at it with `write_stdin`. Long output is cut \
+in its middle, so ask for the part that you need.
 - Commands may run in a sandbox. When one is refused, say so, and find a way that needs less, or tell the person what \
 you would need. Never work around a sandbox.
 - When the output of a call says that its effect is unknown, or `aborted`, the command may have run in part. Look \
@@ -47,6 +56,10 @@ work so far is kept, and it can be given another task.";
 /// What a model reads after it answered with nothing.
 pub const NOTHING_SAID: &str = "Your last response was empty: it had neither text nor a tool call. Go on with the task, \
 or end it with a short final message.";
+
+/// What a model reads that keeps a checklist while it is to make a plan.
+pub const NO_CHECKLIST: &str = "update_plan keeps a checklist of work that is under way, and there is none in plan mode: \
+write your plan as your answer.";
 
 /// What a requester reads when a turn failed.
 pub fn errored(message: &str) -> String {
@@ -93,10 +106,47 @@ pub fn forked(path: &AgentPath, parent: &AgentPath) -> String {
     )
 }
 
+/// What a model reads of what a user said.
+pub fn content(input: &[UserInput]) -> Vec<Content<'_>> {
+    input
+        .iter()
+        .map(|part| match part {
+            UserInput::Text { text: said, .. } => Content::InputText { text: said.as_str().into() },
+            UserInput::Image { source: MediaSource::Url { url }, detail } => {
+                Content::InputImage { image_url: url.as_str().into(), detail: *detail }
+            }
+            other => Content::InputText { text: named(other).into() },
+        })
+        .collect()
+}
+
+/// What is told of it in a line or two.
+pub fn told(input: &[UserInput]) -> String {
+    let parts = input.iter().map(|part| match part {
+        UserInput::Text { text, .. } => text.clone(),
+        UserInput::Image { .. } => "[Image]".to_owned(),
+        other => named(other),
+    });
+    parts.collect::<Vec<_>>().join("\n")
+}
+
+/// A part that is no text, by its name: the model looks at it with its tools.
+fn named(part: &UserInput) -> String {
+    match part {
+        UserInput::Text { text, .. } => text.clone(),
+        UserInput::Image { source, .. } => format!("[image {}]", source.as_str()),
+        UserInput::Audio { source } => format!("[sound {}]", source.as_str()),
+        UserInput::LocalImage { path, .. } => format!("[image in the file {path}]"),
+        UserInput::LocalAudio { path } => format!("[sound in the file {path}]"),
+        UserInput::Skill { name, path } => format!("[skill {name}: {path}]"),
+        UserInput::Mention { name, path } => format!("[{name}: {path}]"),
+    }
+}
+
 /// What a model is told about where it works.
-pub fn environment(cwd: &str, settings: &Settings, date: &str) -> String {
-    let (shell, zone, sandbox) = (&settings.shell, &settings.timezone, settings.sandbox.name());
-    let cwd = xml(cwd);
+pub fn environment(works: Works<'_>, settings: &Settings, date: &str) -> String {
+    let (shell, zone, sandbox) = (&settings.shell, &settings.timezone, works.sandbox().name());
+    let cwd = xml(works.cwd());
     format!(
         "<environment_context>\n  <cwd>{cwd}</cwd>\n  <shell>{shell}</shell>\n  <current_date>{date}</current_date>\n  \
          <timezone>{zone}</timezone>\n  <sandbox_mode>{sandbox}</sandbox_mode>\n</environment_context>"
@@ -119,6 +169,8 @@ pub struct Frames {
     instructions: OnceLock<Bytes>,
     /// Without and with the tools that act on other agents.
     tails: [OnceLock<Bytes>; 2],
+    /// Of the root, which asks people, and has the tools of its client.
+    tail_of_root: OnceLock<Bytes>,
 }
 
 impl Frames {
@@ -137,9 +189,13 @@ impl Frames {
         self.instructions.get_or_init(|| json(base)).clone()
     }
 
-    fn tail(&self, session: SessionId, collaboration: bool, settings: &Settings) -> Bytes {
-        let tail = self.tails[usize::from(collaboration)].get_or_init(|| {
-            let tools = Value::Array(tools(collaboration, settings));
+    fn tail(&self, session: SessionId, team: Member, settings: &Settings) -> Bytes {
+        let kept = match team.client {
+            Some(_) => &self.tail_of_root,
+            None => &self.tails[usize::from(team.collaborates)],
+        };
+        let tail = kept.get_or_init(|| {
+            let tools = Value::Array(tools(team, settings));
             let tail = format!(
                 r#"],"tools":{tools},"tool_choice":"auto","parallel_tool_calls":true,"store":false,"stream":true,"prompt_cache_key":"{session}"}}"#
             );
@@ -150,19 +206,18 @@ impl Frames {
 }
 
 /// A request up to its first item: what is asked of the model beside the input.
-fn request_head(asked: Asked<'_>, root: bool, settings: &Settings) -> String {
+fn request_head(asked: Asked<'_>, works: Works<'_>, schema: Option<&str>, settings: &Settings) -> String {
     let mut head = Map::new();
     head.insert("model".into(), json!(asked.model));
     let mut reasoning = Map::new();
     reasoning.extend(asked.effort.map(|effort| ("effort".into(), json!(effort))));
-    reasoning.extend(settings.summary.as_ref().map(|summary| ("summary".into(), json!(summary))));
+    reasoning.extend(works.summary().map(|summary| ("summary".into(), json!(summary))));
     if !reasoning.is_empty() {
         head.insert("reasoning".into(), reasoning.into());
     }
     let mut text = Map::new();
     text.extend(settings.verbosity.as_ref().map(|verbosity| ("verbosity".into(), json!(verbosity))));
-    // It was parsed when it was read from its file.
-    let schema = settings.output_schema.as_ref().filter(|_| root);
+    // It was parsed when it was read.
     if let Some(schema) = schema.and_then(|schema| serde_json::from_str::<Value>(schema).ok()) {
         let format = json!({"type": "json_schema", "name": "codex_output_schema", "schema": schema, "strict": true});
         text.insert("format".into(), format);
@@ -170,7 +225,7 @@ fn request_head(asked: Asked<'_>, root: bool, settings: &Settings) -> String {
     if !text.is_empty() {
         head.insert("text".into(), text.into());
     }
-    head.extend(settings.service_tier.as_ref().map(|tier| ("service_tier".into(), json!(tier))));
+    head.extend(works.service_tier().map(|tier| ("service_tier".into(), json!(tier))));
     head.insert("include".into(), json!(["reasoning.encrypted_content"]));
     let head = Value::Object(head).to_string();
     format!("{},\"input\":[", &head[..head.len() - 1])
@@ -184,6 +239,8 @@ const ITEM_END: &str = "}]}";
 pub struct Frame {
     model: Arc<str>,
     effort: Option<Arc<str>>,
+    manner: Option<Arc<Manner>>,
+    schema: Option<Arc<str>>,
     head: Bytes,
     instructions: Bytes,
     tail: Bytes,
@@ -191,29 +248,51 @@ pub struct Frame {
 
 impl Frame {
     /// The frame of the requests of one agent, which shares what it can with the other agents of its tree. The item of its
-    /// base instructions is named after `thread`.
+    /// base instructions is named after the thread that it has them of.
     pub fn new(
         frames: &Frames,
-        thread: ThreadId,
-        session: SessionId,
-        path: &AgentPath,
+        agent: &Agent,
         base: &str,
         asked: Asked<'_>,
+        works: Works<'_>,
         settings: &Settings,
     ) -> Self {
-        let first = item_json(&Item::text(base_instructions_id(thread), Role::Developer, ""));
+        let Identity { instructions_of: thread, session, path, .. } = agent.identity();
+        let (manner, schema) = Self::of_turn(agent);
+        let of_run = settings.output_schema.as_deref().filter(|_| path.is_root());
+        let said = schema.map(AsRef::as_ref).or(of_run);
+        let first = item_json(&Item::text(base_instructions_id(*thread), Role::Developer, ""));
         let empty = [b"\"\"", ITEM_END.as_bytes()].concat();
         let first = first.strip_suffix(empty.as_slice()).expect("a message ends with its text");
-        let head = [request_head(asked, path.is_root(), settings).as_bytes(), first].concat();
+        let head = request_head(asked, works, said, settings);
+        let head = [head.as_bytes(), first].concat();
         let instructions = frames.instructions(base, settings);
-        let tail = frames.tail(session, path.depth() < settings.max_depth, settings);
+        let client = path.is_root().then(|| &*agent.identity().client_tools);
+        let team = Member { collaborates: path.depth() < settings.max_depth, client };
+        let tail = frames.tail(*session, team, settings);
         let (model, effort) = (Arc::clone(asked.model), asked.effort.cloned());
-        Self { model, effort, head: head.into(), instructions, tail }
+        let (manner, schema) = (manner.cloned(), schema.cloned());
+        Self { model, effort, manner, schema, head: head.into(), instructions, tail }
     }
 
-    /// True if its requests ask this.
-    pub fn asks(&self, asked: Asked<'_>) -> bool {
-        self.model == *asked.model && self.effort.as_ref() == asked.effort
+    /// What the open turn says of it.
+    fn of_turn(agent: &Agent) -> (Option<&Arc<Manner>>, Option<&Arc<str>>) {
+        let turn = agent.turn.as_ref();
+        let asking = turn.and_then(|turn| turn.asking.as_ref()).unwrap_or(&agent.asking);
+        (asking.manner.as_ref(), turn.and_then(|turn| turn.output_schema.as_ref()))
+    }
+
+    /// True if the requests of the agent ask this still.
+    pub fn asks(&self, agent: &Agent, asked: Asked<'_>) -> bool {
+        let same = |own: Option<&Arc<Manner>>| match (own, &self.manner) {
+            (Some(own), Some(ours)) => Arc::ptr_eq(own, ours) || own == ours,
+            (own, ours) => own.is_none() && ours.is_none(),
+        };
+        let (manner, schema) = Self::of_turn(agent);
+        self.model == *asked.model
+            && self.effort.as_ref() == asked.effort
+            && self.schema.as_ref() == schema
+            && same(manner)
     }
 
     /// The body of a request with this history.
@@ -231,11 +310,11 @@ impl Frame {
     }
 }
 
-fn function(name: &str, description: &str, parameters: Value) -> Value {
+pub(super) fn function(name: &str, description: &str, parameters: Value) -> Value {
     json!({"type": "function", "name": name, "description": description, "strict": false, "parameters": parameters})
 }
 
-fn object(properties: Value, required: &[&str]) -> Value {
+pub(super) fn object(properties: Value, required: &[&str]) -> Value {
     let mut schema = json!({"type": "object", "properties": properties});
     if !required.is_empty() {
         schema["required"] = json!(required);
@@ -244,28 +323,37 @@ fn object(properties: Value, required: &[&str]) -> Value {
     schema
 }
 
-/// The tools of an agent; those that act on other agents only above the last generation.
-fn tools(collaboration: bool, settings: &Settings) -> Vec<Value> {
+/// What the tools of an agent depend on.
+#[derive(Clone, Copy)]
+struct Member<'a> {
+    /// It may have agents of its own: above the last generation.
+    collaborates: bool,
+    /// The tools of its client, if it is the root.
+    client: Option<&'a DynamicTools>,
+}
+
+/// The tools of an agent.
+fn tools(team: Member<'_>, settings: &Settings) -> Vec<Value> {
     let text = |description: &str| json!({"type": "string", "description": description});
     let number = |description: String| json!({"type": "number", "description": description});
     let encrypted = |description: &str| json!({"type": "string", "description": description, "encrypted": true});
-    let (exec, wait) = (&settings.exec_timeout, &settings.wait);
-    let mut tools = vec![function(
-        "exec_command",
-        "Runs a command in a fresh shell and returns its output and exit code.",
-        object(
-            json!({
-                "cmd": text("The command line, as the shell reads it."),
-                "workdir": text("The directory to run in; the working directory if left out."),
-                "timeout_ms": number(format!(
-                    "Milliseconds after which the command is killed; {} if left out, {} at most.",
-                    exec.default, exec.max
-                )),
-            }),
-            &["cmd"],
-        ),
-    )];
-    if collaboration {
+    let wait = &settings.wait;
+    let commands = commands::offered(&settings.exec_timeout);
+    let mut tools: Vec<Value> = commands
+        .into_iter()
+        .map(|(name, description, mut properties, required)| {
+            if let (true, "exec_command", Some(properties)) = (settings.is_attended, name, properties.as_object_mut()) {
+                properties.extend(offered::wishes().as_object().cloned().unwrap_or_default());
+            }
+            function(name, description, object(properties, required))
+        })
+        .collect();
+    tools.push(offered::plan());
+    if settings.is_attended {
+        tools.extend(offered::people(team.client.is_some()));
+    }
+    tools.push(offered::patch());
+    if team.collaborates {
         let target = || text("The agent: a path like `/root/a`, a name below your own path, or a thread id.");
         let members = vec![
             function(
@@ -321,6 +409,7 @@ fn tools(collaboration: bool, settings: &Settings) -> Vec<Value> {
             "tools": members,
         }));
     }
+    tools.extend(team.client.into_iter().flat_map(DynamicTools::definitions));
     tools
 }
 
@@ -335,10 +424,12 @@ mod tests {
 
     #[test]
     fn a_request_is_json_and_its_items_are_shared() {
-        let thread = "01a1fb6a-a76e-71a2-bd2a-94a0af49bbef".parse().unwrap();
+        let meta = r#"{"timestamp":"2026-11-21T00:00:00.000Z","ordinal":0,"type":"session_meta","payload":{"id":"01a1fb6a-a76e-71a2-bd2a-94a0af49bbef","cwd":"/"}}"#;
+        let agent = Agent::fold([sapwood_protocol::Line::from_bytes(Bytes::from_static(meta.as_bytes()))]);
         let (frames, settings) = (Frames::default(), Settings::default());
+        let works = Works::by(None, "/", &settings);
         let asked = Asked { provider: &settings.provider, model: &settings.model, effort: None };
-        let frame = |base| Frame::new(&frames, thread, thread.into(), &AgentPath::root(), base, asked, &settings);
+        let frame = |base| Frame::new(&frames, &agent, base, asked, works, &settings);
         let (ours, again) = (frame(&settings.base_instructions), frame(&settings.base_instructions));
         assert_eq!(
             (ours.instructions.as_ptr(), ours.tail.as_ptr()),
@@ -352,13 +443,19 @@ mod tests {
         let value: Value = serde_json::from_slice(&body.concat()).unwrap();
         assert_eq!(value["input"].as_array().unwrap().len(), 2);
         assert_eq!(value["input"][0]["content"][0]["text"], "You are a \"test\" agent.");
-        assert_eq!(value["tools"][1]["tools"].as_array().unwrap().len(), 6);
+        let tools = value["tools"].as_array().unwrap();
+        let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+        let expected = "exec_command write_stdin update_plan request_user_input request_permissions apply_patch collaboration";
+        assert_eq!(names.join(" "), expected);
+        assert_eq!(tools.last().unwrap()["tools"].as_array().unwrap().len(), 6);
         assert_eq!(body.len(), body.concat().len());
         assert!(body.slices().iter().any(|slice| slice.as_ptr() == json.as_ptr()));
     }
 
     #[test]
     fn a_directory_is_no_markup() {
-        assert!(environment("/a<b>&c", &Settings::default(), "2026-11-21").contains("<cwd>/a&lt;b&gt;&amp;c</cwd>"));
+        let settings = Settings::default();
+        let works = Works::by(None, "/a<b>&c", &settings);
+        assert!(environment(works, &settings, "2026-11-21").contains("<cwd>/a&lt;b&gt;&amp;c</cwd>"));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sapwood_model::{ModelError, Origin, Request, Response};
 use sapwood_protocol::item::{ItemView, message_text};
-use sapwood_protocol::own::{Outcome, Own, Paused};
+use sapwood_protocol::own::{Own, Paused};
 use sapwood_protocol::{Millis, RateLimits};
 
 use super::effect::{Effect, Event, Shown, Timer, Want};
@@ -52,8 +52,17 @@ impl Step<'_, '_> {
 
     /// Asks the model, after it was told what is pending.
     pub(super) fn ask(&mut self, turn: &Turn) {
+        // Whoever is spoken to does not finish the sentence: what a person says makes it another request, and the answer to
+        // the one under way is not kept. As a new request, it has all its tries.
+        let told = self.agent.inbox.has_user_text();
+        if self.volatile.sampling.is_some() && told {
+            self.drop_answer(turn);
+        }
         if self.volatile.sampling.is_some() || self.volatile.retry_at.is_some() || !self.slot(Want::Resume) {
             return;
+        }
+        if told {
+            self.volatile.failures = Failures::default();
         }
         // A request that is tried again, and one after a pause, is the same request.
         let again = self.volatile.failures.all() > 0 || turn.paused.is_some();
@@ -85,11 +94,19 @@ impl Step<'_, '_> {
             provider: Arc::clone(asked.provider),
             model: Arc::clone(asked.model),
             effort: asked.effort.cloned(),
-            sandbox: self.settings.sandbox.name(),
+            sandbox: self.machine.works().sandbox().name(),
             attempt: self.volatile.failures.all() + 1,
         };
         let body = self.machine.frame().body(&self.agent.history);
         self.effects.push(Effect::Sample { effect, request: Request { origin, body } });
+    }
+
+    /// The answer that is under way, if one is, is not waited for: what came of it is gone.
+    pub(super) fn drop_answer(&mut self, turn: &Turn) {
+        if self.volatile.sampling.take().is_some() {
+            self.effects.push(Effect::CancelSample);
+            self.notify(Event::Dropped { turn: turn.id.clone() });
+        }
     }
 
     pub(super) fn sampled(&mut self, result: Result<Response, ModelError>) {
@@ -102,16 +119,16 @@ impl Step<'_, '_> {
                 if let Some(limits) = &response.limits {
                     self.volatile.limits = Some(Arc::new((**limits).clone()));
                 }
-                self.batch.response(self.agent.identity(), turn, self.agent, &response);
-                for json in &response.items {
+                let snapshots = self.batch.response(self.agent.identity(), turn, self.agent, &response);
+                for (json, snapshot) in response.items.iter().zip(snapshots) {
                     if let Some(item) = shown(json) {
-                        self.notify(Event::ItemCompleted { turn: turn.id.clone(), item });
+                        self.notify(Event::ItemCompleted { turn: turn.id.clone(), item, snapshot });
                     }
                 }
                 let (mut of_turn, mut of_thread) = (turn.usage, self.agent.usage);
                 of_turn += response.usage;
                 of_thread += response.usage;
-                self.notify(Event::Usage { turn: of_turn, thread: of_thread });
+                self.notify(Event::Usage { last: response.usage, turn: of_turn, thread: of_thread });
             }
             Err(error) if error.is_transient() && self.may_try_again(&error) => {
                 let at = self.ctx.now.plus(self.pause(&error));
@@ -119,11 +136,13 @@ impl Step<'_, '_> {
                 self.effects.push(Effect::Timer { timer: Timer::Retry, at });
                 self.notify(Event::Retrying { message: error.to_string(), at });
             }
-            Err(ModelError::UsageLimited { message, until }) => self.pause_turn(turn, message, until),
+            Err(ModelError::UsageLimited { message, until }) => {
+                self.notify(Event::Dropped { turn: turn.id.clone() });
+                self.pause_turn(turn, message, until);
+            }
             Err(error) => {
-                let message = error.to_string();
-                self.batch.task_complete(turn, Some(&error));
-                self.end(turn, Outcome::Failed, Some(message));
+                self.notify(Event::Dropped { turn: turn.id.clone() });
+                self.fail(turn, &error);
             }
         }
     }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use sapwood_protocol::Millis;
+use sapwood_protocol::approval::{ApprovalPolicy, ApprovalsReviewer, SandboxPolicy};
+use sapwood_protocol::record::Git;
 
 /// The context window of a model that no catalogue knows: Codex's fallback, less the twentieth that it keeps free.
 pub const CONTEXT_WINDOW: u64 = 258_400;
@@ -28,14 +30,28 @@ pub struct Settings {
     pub output_schema: Option<String>,
     /// What root threads that are made are for (`thread_source`).
     pub thread_source: Option<Arc<str>>,
+    /// The repository that the tree works in, as it was when the tree came into memory.
+    pub git: Option<Git>,
     /// Tokens that the model can see at once.
     pub context_window: u64,
     /// What a model is told about its work; under 4 KB.
     pub base_instructions: String,
     /// The text of the project's AGENTS.md files, if there are any.
     pub agents_md: Option<String>,
-    /// What a shell command may do.
-    pub sandbox: SandboxMode,
+    /// What a command may touch.
+    pub sandbox: SandboxPolicy,
+    /// When a person is asked.
+    pub approval_policy: ApprovalPolicy,
+    /// Who is asked.
+    pub approvals_reviewer: ApprovalsReviewer,
+    /// Somebody is there who can be asked: a person, or a client in one's place.
+    pub is_attended: bool,
+    /// The folder that `TMPDIR` names, where it names one.
+    pub tmpdir: Option<String>,
+    /// Rights were said for this run: what rollouts recorded of how their agents work does not count.
+    pub manner_is_said: bool,
+    /// Which kind of client root threads that are made are from (`source` of their first line).
+    pub source: &'static str,
     /// The shell that runs commands, by name.
     pub shell: String,
     /// The time zone's name, for the model.
@@ -62,26 +78,6 @@ pub struct Settings {
     pub on_usage_limit: OnUsageLimit,
     /// An interrupted turn leaves a note for the model.
     pub interrupt_message: bool,
-}
-
-/// What a shell command may do. The names are Codex's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SandboxMode {
-    /// Read anything, write nothing, connect nowhere.
-    #[default]
-    ReadOnly,
-    /// Whatever the person may do.
-    DangerFullAccess,
-}
-
-impl SandboxMode {
-    /// Its name on the command line and in the rollout.
-    pub fn name(self) -> &'static str {
-        match self {
-            SandboxMode::ReadOnly => "read-only",
-            SandboxMode::DangerFullAccess => "danger-full-access",
-        }
-    }
 }
 
 /// How often one request is tried again, counted apart for the two ways in which it fails.
@@ -131,16 +127,14 @@ impl Default for WaitLimits {
 /// Limits of a shell command, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct ExecLimits {
-    /// Without a wish.
-    pub default: u64,
-    /// Longer ones are cut to this.
+    /// A longer time limit is cut to this.
     pub max: u64,
 }
 
 impl Default for ExecLimits {
-    /// Two minutes hold a build of most projects; an hour holds a long test suite.
+    /// An hour holds a long test suite. What has no end of its own has no limit, and goes on in the background.
     fn default() -> Self {
-        Self { default: 120_000, max: 3_600_000 }
+        Self { max: 3_600_000 }
     }
 }
 
@@ -156,10 +150,17 @@ impl Default for Settings {
             service_tier: None,
             output_schema: None,
             thread_source: None,
+            git: None,
             context_window: CONTEXT_WINDOW,
             base_instructions: super::prompt::BASE_INSTRUCTIONS.into(),
             agents_md: None,
-            sandbox: SandboxMode::ReadOnly,
+            sandbox: SandboxPolicy::READ_ONLY,
+            approval_policy: ApprovalPolicy::Never,
+            approvals_reviewer: ApprovalsReviewer::User,
+            is_attended: true,
+            tmpdir: None,
+            manner_is_said: true,
+            source: "exec",
             shell: "bash".into(),
             timezone: "Etc/UTC".into(),
             utc_offset_seconds: 0,

@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use sapwood_protocol::item::{ItemView, message_text};
 use sapwood_protocol::line::Cause;
-use sapwood_protocol::own::{Adopted, Outcome, Own, Spawn, ThreadSettings};
+use sapwood_protocol::own::{Adopted, Manner, Outcome, Own, Spawn, ThreadSettings};
 use sapwood_protocol::{AgentPath, CallId, Line, Millis, SessionId, ThreadId, TurnId, Usage, View};
 use serde::Deserialize;
 
+use super::approval::{self, DynamicTools};
 use super::ended::EndedTurn;
 use super::history::History;
 use super::inbox::Inbox;
+use super::manner::Recorded;
 use super::turn::{Call, CallState, Turn};
 use super::views::{
     AppliedSettings, Compacted, Context, Event, EventError, Meta, UsageRecord, named_children, path_of_v1,
@@ -54,6 +56,10 @@ pub struct Agent {
     pub adopted: Option<Adopted>,
     /// We have written into its rollout.
     pub has_own_lines: bool,
+    /// The questions of the open turn.
+    pub asks: approval::Pending,
+    /// What a person allowed for the session.
+    pub grants: approval::Grants,
     /// Why it was taken out of service.
     pub quarantined: Option<String>,
     /// Lines that could not be read: counted and skipped.
@@ -86,10 +92,12 @@ pub struct Identity {
     pub instructions_of: ThreadId,
     /// When it was made.
     pub created: Option<Millis>,
+    /// The tools of its client.
+    pub client_tools: Arc<DynamicTools>,
 }
 
 /// Whom an agent asks, as far as its rollout says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Asking {
     /// The provider, by its id.
     pub provider: Option<Arc<str>>,
@@ -97,6 +105,8 @@ pub struct Asking {
     pub model: Option<Arc<str>>,
     /// The reasoning effort.
     pub effort: Option<Arc<str>>,
+    /// How it works.
+    pub manner: Option<Arc<Manner>>,
 }
 
 impl Asking {
@@ -107,12 +117,27 @@ impl Asking {
         if let Some(effort) = &settings.effort {
             self.effort.clone_from(effort);
         }
+        self.works(&settings.manner);
     }
 
     fn applied(&mut self, settings: AppliedSettings) {
         self.provider = settings.model_provider_id.or(self.provider.take());
         if settings.model.is_some() {
             (self.model, self.effort) = (settings.model, settings.reasoning_effort);
+        }
+        // The line says all of it: what it leaves out is not so any more.
+        let manner = settings.manner.manner();
+        if self.manner.as_deref() != Some(&manner) {
+            self.manner = Some(manner.into());
+        }
+    }
+
+    /// Takes over what was said of how it works.
+    fn works(&mut self, newer: &Manner) {
+        let mut manner = self.manner.as_deref().cloned().unwrap_or_default();
+        manner.set(newer);
+        if self.manner.as_deref().is_none_or(|own| *own != manner) && !manner.is_empty() {
+            self.manner = Some(manner.into());
         }
     }
 }
@@ -163,6 +188,7 @@ impl Agent {
         self.window = source.window;
         if self.asking.model.is_none() {
             (self.asking.model, self.asking.effort) = (source.asking.model, source.asking.effort);
+            self.asking.manner = source.asking.manner;
         }
     }
 
@@ -190,7 +216,7 @@ impl Agent {
             "response_item" => self.apply_item(line, &view, n),
             "event_msg" => self.apply_event(&view, n),
             "token_usage_record" => view.payload().map(|record: UsageRecord| self.apply_usage(record.usage)),
-            "turn_context" => view.payload().map(|context: Context| self.apply_context(context)),
+            "turn_context" => self.apply_context(&view),
             "compacted" => self.apply_compacted(line, &view),
             kind if kind.starts_with(sapwood_protocol::own::PREFIX) => self.apply_own(&view),
             _ => Ok(()),
@@ -202,7 +228,12 @@ impl Agent {
             // Each turn of ours consumes what started it.
             turn.ours |= !mark.consumes.is_empty();
         }
-        mark.consumes.iter().for_each(|id| self.inbox.consumed(id));
+        for id in &mark.consumes {
+            if let Some(turn) = &mut self.turn {
+                turn.consumes(self.inbox.get(id));
+            }
+            self.inbox.consumed(id);
+        }
         if let (Some(early), Some(turn)) = (mark.output, &mut self.turn) {
             turn.set(&early.call, CallState::Early { output: early.text });
         }
@@ -228,6 +259,7 @@ impl Agent {
             base: meta.history_base,
             instructions_of: meta.id,
             created: view.at(),
+            client_tools: Arc::new(meta.dynamic_tools.unwrap_or_default()),
         });
         self.asking.provider = meta.model_provider;
         Ok(())
@@ -255,6 +287,7 @@ impl Agent {
             }
             ("function_call_output" | "custom_tool_call_output" | "tool_search_output", Some(call)) => {
                 turn.set(call, CallState::Done);
+                self.asks.closed(call);
             }
             ("message", _) if item.role.as_deref() == Some("assistant") => {
                 turn.answering();
@@ -292,6 +325,7 @@ impl Agent {
         let id = event.turn_id.unwrap_or_else(|| TurnId::from(""));
         let root = event.root_turn_id.unwrap_or_else(|| id.clone());
         let parent = event.turn_attribution.and_then(|attribution| attribution.parent_turn_id);
+        self.asks.clear();
         if let Some(turn) = self.turn.replace(Turn::new(id, root, parent, at)) {
             self.keep(EndedTurn::replaced(turn, n, at));
         }
@@ -299,6 +333,7 @@ impl Agent {
 
     fn end_turn(&mut self, view: &View<'_>, event: Event<'_>, n: u64) {
         let Some(turn) = self.turn.take() else { return };
+        self.asks.clear();
         let at = view.at().unwrap_or_default();
         let (id, root) = (event.turn_id.unwrap_or(turn.id), event.root_turn_id.unwrap_or(turn.root));
         let cause = view.mark().cause;
@@ -361,15 +396,19 @@ impl Agent {
         }
     }
 
-    fn apply_context(&mut self, context: Context) {
+    fn apply_context(&mut self, view: &View<'_>) -> Result<(), sapwood_protocol::line::LineError> {
+        let context: Context = view.payload()?;
+        let recorded: Recorded = view.payload()?;
         self.context_written = true;
         if context.model.is_some() {
             self.asking.model = context.model;
             self.asking.effort = context.effort;
         }
+        self.asking.works(&recorded.manner());
         if let Some(turn) = &mut self.turn {
             turn.asking = Some(self.asking.clone());
         }
+        Ok(())
     }
 
     fn apply_compacted(&mut self, line: &Line, view: &View<'_>) -> Result<(), sapwood_protocol::line::LineError> {
@@ -395,7 +434,10 @@ impl Agent {
             Own::Accepted(accepted) => self.inbox.accepted(accepted),
             Own::Settled(settled) => self.inbox.settled(&settled),
             Own::Begun(begun) => self.inbox.begun(&begun),
-            Own::ToolStarted(started) => self.set_call(&started.call, CallState::Started { group: started.group }),
+            Own::ToolStarted(started) => {
+                self.asks.begun(&started.call);
+                self.set_call(&started.call, CallState::Started { group: started.group });
+            }
             Own::Spawn(spawn) => {
                 self.set_call(&spawn.call, CallState::Spawning(spawn.clone()));
                 self.spawned.insert(spawn.child, spawn);
@@ -409,6 +451,17 @@ impl Agent {
             }
             Own::Adopted(adopted) => self.adopted = Some(adopted),
             Own::Quarantined(quarantined) => self.quarantined = Some(quarantined.reason),
+            Own::Asked(asked) => {
+                if self.turn.as_ref().and_then(|turn| turn.call(&asked.call)).is_some() {
+                    self.asks.asked(asked);
+                }
+            }
+            Own::Queue(line) => self.inbox.queue_changed(line),
+            Own::Answered(answered) => {
+                if let Some(asked) = self.asks.answered(&answered) {
+                    self.grants.apply(&asked.what, &answered.how);
+                }
+            }
         }
         Ok(())
     }
@@ -429,6 +482,17 @@ impl Agent {
 
     /// True while the open turn only waits: nothing runs, no slot is held, and process death changes nothing.
     pub fn parked(&self) -> bool {
-        self.turn.as_ref().is_some_and(Turn::parked)
+        self.turn.as_ref().is_some_and(|turn| turn.parked() || self.awaits_answers(turn))
+    }
+
+    /// True while questions are open, and nothing has begun of which nobody knows how it went. (A command that asks again
+    /// has ended: its sandbox stopped it.)
+    fn awaits_answers(&self, turn: &Turn) -> bool {
+        let is_known = |call: &Call| match call.state {
+            CallState::Started { .. } => self.asks.of_call(&call.id).is_some(),
+            CallState::Spawning(_) => false,
+            _ => true,
+        };
+        turn.response.is_closed() && !self.asks.is_empty() && turn.calls.iter().all(is_known)
     }
 }

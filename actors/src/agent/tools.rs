@@ -2,13 +2,15 @@
 //!
 //! Names, arguments, results and error texts as in `multi-agent.md` 2.1.
 
-use std::time::Duration;
-
 use sapwood_protocol::AgentPath;
+use sapwood_protocol::asked::What;
 use sapwood_protocol::item::MailKind;
 use serde::Deserialize;
 
-use super::effect::{ExecCall, ToolEnd, ToolResult};
+use super::approval::{DynamicTools, permissions, questions};
+use super::commands;
+use super::effect::{ExecCall, Typing};
+use super::plan::{self, PlanUpdate};
 use super::settings::{Settings, WaitLimits};
 use super::turn::Call;
 
@@ -31,6 +33,8 @@ pub enum ForkTurns {
 pub enum Tool {
     /// `exec_command`.
     Exec(ExecCall),
+    /// `write_stdin`.
+    Type(Typing),
     /// `spawn_agent`.
     Spawn {
         /// Its path.
@@ -64,12 +68,22 @@ pub enum Tool {
         /// Only at and below this path.
         prefix: Option<String>,
     },
+    /// `apply_patch`: the patch is the call's input.
+    Patch,
+    /// `update_plan`.
+    Plan(PlanUpdate),
+    /// `request_permissions`.
+    Permissions,
+    /// `request_user_input`.
+    Question,
+    /// A tool that the thread's client has.
+    Client(What),
     /// Refused: the text is its output.
     Invalid(String),
 }
 
 impl Tool {
-    /// The tool's name for those who watch; nothing for a shell command.
+    /// The tool's name for those who watch, if it acts on other agents.
     pub fn collab(&self) -> Option<&'static str> {
         match self {
             Tool::Spawn { .. } => Some("spawn_agent"),
@@ -78,18 +92,14 @@ impl Tool {
             Tool::Wait { .. } => Some("wait"),
             Tool::Interrupt { .. } => Some("interrupt_agent"),
             Tool::List { .. } => Some("list_agents"),
-            Tool::Exec(_) | Tool::Invalid(_) => None,
+            _ => None,
         }
     }
-}
 
-#[derive(Deserialize)]
-struct ExecArgs {
-    cmd: String,
-    #[serde(default)]
-    workdir: Option<String>,
-    #[serde(default)]
-    timeout_ms: Option<u64>,
+    /// True if it may work beside others of its answer. What changes files, rights or other agents has the turn to itself.
+    pub fn stands_beside(&self) -> bool {
+        matches!(self, Tool::Exec(_) | Tool::Question | Tool::Client(_))
+    }
 }
 
 #[derive(Deserialize)]
@@ -138,16 +148,30 @@ fn args<'a, T: Deserialize<'a>>(call: &'a Call) -> Result<T, String> {
     serde_json::from_str(&call.input).map_err(|error| format!("failed to parse function arguments: {error}"))
 }
 
-/// Understands a call of the agent at `path`, whose turn asks `model`.
-pub fn parse(call: &Call, path: &AgentPath, model: &str, settings: &Settings) -> Tool {
-    understand(call, path, model, settings).unwrap_or_else(Tool::Invalid)
+/// Understands a call of the agent at `path`, whose turn asks `model`, and whose client has these tools.
+pub fn parse(call: &Call, path: &AgentPath, model: &str, client: &DynamicTools, settings: &Settings) -> Tool {
+    understand(call, path, model, client, settings).unwrap_or_else(Tool::Invalid)
 }
 
-fn understand(call: &Call, path: &AgentPath, model: &str, settings: &Settings) -> Result<Tool, String> {
+fn understand(
+    call: &Call,
+    path: &AgentPath,
+    model: &str,
+    client: &DynamicTools,
+    settings: &Settings,
+) -> Result<Tool, String> {
     let collaboration = &*call.namespace == COLLABORATION && path.depth() < settings.max_depth;
+    let is_own = call.namespace.is_empty();
     match &*call.name {
+        "apply_patch" if call.custom => return Ok(Tool::Patch),
         _ if call.custom => {}
-        "exec_command" if call.namespace.is_empty() => return exec(args(call)?, settings),
+        "exec_command" if is_own => return commands::exec(&call.input, &settings.exec_timeout).map(Tool::Exec),
+        "write_stdin" if is_own => return commands::typing(&call.input).map(Tool::Type),
+        "update_plan" if is_own => {
+            return plan::parse(&call.input).map(Tool::Plan).map_err(|error| error.to_string());
+        }
+        permissions::NAME if is_own => return Ok(Tool::Permissions),
+        questions::NAME if is_own => return Ok(Tool::Question),
         "spawn_agent" if collaboration => return spawn(args(call)?, path, model),
         "send_message" if collaboration => return mail(MailKind::Message, args(call)?),
         "followup_task" if collaboration => return mail(MailKind::NewTask, args(call)?),
@@ -165,16 +189,10 @@ fn understand(call: &Call, path: &AgentPath, model: &str, settings: &Settings) -
         }
         _ => {}
     }
-    Err(format!("unsupported call: {}{}", call.namespace, call.name))
-}
-
-fn exec(args: ExecArgs, settings: &Settings) -> Result<Tool, String> {
-    if args.cmd.trim().is_empty() {
-        return Err("exec_command needs a command: `cmd` is empty".into());
+    if let Some(found) = client.call(&call.namespace, &call.name, &call.input).filter(|_| !call.custom) {
+        return found.map(Tool::Client);
     }
-    let limits = &settings.exec_timeout;
-    let timeout = Duration::from_millis(args.timeout_ms.unwrap_or(limits.default).clamp(1, limits.max));
-    Ok(Tool::Exec(ExecCall { cmd: args.cmd, workdir: args.workdir, timeout }))
+    Err(format!("unsupported call: {}{}", call.namespace, call.name))
 }
 
 fn spawn(args: SpawnArgs, path: &AgentPath, ours: &str) -> Result<Tool, String> {
@@ -266,22 +284,6 @@ pub fn wait_output(call: &Call, end: WaitEnd, limits: &WaitLimits) -> String {
     output
 }
 
-/// The output of a shell command, in the form that models know.
-pub fn exec_output(result: &ToolResult, chunk: u64) -> String {
-    let how = match &result.end {
-        ToolEnd::Exited(code) => format!("Process exited with code {code}"),
-        ToolEnd::Signalled(signal) => format!("Process ended by signal {signal}"),
-        ToolEnd::TimedOut => "Process timed out and was killed".to_owned(),
-        ToolEnd::Refused(why) => return format!("exec_command failed: {why}"),
-        ToolEnd::Unknown => return super::prompt::EFFECT_UNKNOWN.to_owned(),
-    };
-    let (wall, tokens) = (result.wall.as_secs_f64(), result.total_bytes.div_ceil(4));
-    let (chunk, output) = (chunk & 0xff_ffff, &result.output);
-    format!(
-        "Chunk ID: {chunk:06x}\nWall time: {wall:.4} seconds\n{how}\nOriginal token count: {tokens}\nOutput:\n{output}"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::turn::CallState;
@@ -294,8 +296,8 @@ mod tests {
     }
 
     fn tool(name: &str, input: &str) -> Tool {
-        let namespace = if name == "exec_command" { "" } else { COLLABORATION };
-        parse(&call(namespace, name, input), &AgentPath::root(), "rehearsal", &Settings::default())
+        let namespace = if ["exec_command", "write_stdin"].contains(&name) { "" } else { COLLABORATION };
+        parse(&call(namespace, name, input), &AgentPath::root(), "rehearsal", &DynamicTools::default(), &Settings::default())
     }
 
     fn refused(name: &str, input: &str) -> String {
@@ -361,8 +363,11 @@ mod tests {
         );
         assert_eq!(tool("wait_agent", "{}"), Tool::Wait { timeout: 30_000 });
         assert_eq!(tool("wait_agent", r#"{"timeout_ms":5}"#), Tool::Wait { timeout: 10_000 });
-        let exec = ExecCall { cmd: "ls".into(), workdir: None, timeout: Duration::from_millis(120_000) };
-        assert_eq!(tool("exec_command", r#"{"cmd":"ls","yield_time_ms":9}"#), Tool::Exec(exec));
+        let limits = Settings::default().exec_timeout;
+        let exec = commands::exec(r#"{"cmd":"ls"}"#, &limits).unwrap();
+        assert_eq!(tool("exec_command", r#"{"cmd":"ls","odd":9}"#), Tool::Exec(exec));
+        let typing = commands::typing(r#"{"session_id":7,"chars":"x"}"#).unwrap();
+        assert_eq!(tool("write_stdin", r#"{"session_id":7,"chars":"x"}"#), Tool::Type(typing));
     }
 
     #[test]
@@ -385,7 +390,7 @@ mod tests {
         let settings = Settings { max_depth: 1, ..Settings::default() };
         let child = AgentPath::root().join("a").unwrap();
         let call = call(COLLABORATION, "list_agents", "{}");
-        assert!(matches!(parse(&call, &child, "rehearsal", &settings), Tool::Invalid(_)));
+        assert!(matches!(parse(&call, &child, "rehearsal", &DynamicTools::default(), &settings), Tool::Invalid(_)));
     }
 
     #[test]
@@ -395,12 +400,6 @@ mod tests {
         assert_eq!(
             wait_output(&short, WaitEnd::Deadline, &limits),
             "{\"message\":\"Wait timed out.\",\"timed_out\":true}\n\nRequested timeout of 5ms was clamped to the minimum of 10000ms."
-        );
-        let result =
-            ToolResult { end: ToolEnd::Exited(3), output: "bad\n".into(), total_bytes: 4, wall: Duration::ZERO };
-        assert_eq!(
-            exec_output(&result, 0x0f_7075),
-            "Chunk ID: 0f7075\nWall time: 0.0000 seconds\nProcess exited with code 3\nOriginal token count: 1\nOutput:\nbad\n"
         );
     }
 }

@@ -1,8 +1,11 @@
 //! The turn: between `task_started` and the line that ends it, a loop of asking the model and running its calls.
 
-use sapwood_protocol::own::{Paused, ProcessGroup, Spawn, TurnOrigin};
+use std::sync::Arc;
+
+use sapwood_protocol::own::{Body, Paused, ProcessGroup, Spawn, TurnOrigin};
 use sapwood_protocol::{CallId, Millis, TurnId, Usage};
 
+use super::inbox::Pending;
 use super::state::Asking;
 
 /// The open turn.
@@ -32,6 +35,8 @@ pub struct Turn {
     pub asking: Option<Asking>,
     /// Before the model is asked again, the end of a usage limit is awaited.
     pub paused: Option<Paused>,
+    /// The JSON schema of its final answer, as its text.
+    pub output_schema: Option<Arc<str>>,
 }
 
 /// How far the model's answer has come.
@@ -135,6 +140,14 @@ impl Turn {
             ours: false,
             asking: None,
             paused: None,
+            output_schema: None,
+        }
+    }
+
+    /// An input enters its history.
+    pub(super) fn consumes(&mut self, input: Option<&Pending>) {
+        if let Some(Body::User(said)) = input.and_then(|input| input.accepted.body.as_ref()) {
+            self.output_schema = said.output_schema.clone().or(self.output_schema.take());
         }
     }
 

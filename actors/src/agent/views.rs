@@ -6,6 +6,8 @@ use std::sync::Arc;
 use sapwood_protocol::{AgentPath, SessionId, ThreadId, TurnId, Usage};
 use serde::Deserialize;
 
+use super::approval::DynamicTools;
+use super::manner::Recorded;
 use super::state::HistoryBase;
 
 #[derive(Deserialize)]
@@ -31,6 +33,8 @@ pub(super) struct Meta<'a> {
     pub history_mode: Option<Cow<'a, str>>,
     #[serde(default)]
     pub history_base: Option<HistoryBase>,
+    #[serde(default, deserialize_with = "super::manner::known")]
+    pub dynamic_tools: Option<DynamicTools>,
 }
 
 #[derive(Deserialize)]
@@ -67,6 +71,8 @@ pub(super) struct AppliedSettings {
     pub model_provider_id: Option<Arc<str>>,
     #[serde(default)]
     pub reasoning_effort: Option<Arc<str>>,
+    #[serde(flatten)]
+    pub manner: Recorded,
 }
 
 #[derive(Deserialize)]

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use sapwood_protocol::{CallId, Millis, RateLimits};
 
+use super::effect::Planned;
+
 /// The volatile state. Replaced by the shell after each decision.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Volatile {
@@ -26,6 +28,14 @@ pub struct Volatile {
     pub limits: Option<Arc<RateLimits>>,
     /// Calls that a worker or the tree is busy with, and the effect that started it.
     pub busy: BTreeMap<CallId, u64>,
+    /// When calls that are under way began.
+    pub begun: BTreeMap<CallId, Millis>,
+    /// Commands that are held again, after their sandbox stopped them.
+    pub again: BTreeSet<CallId>,
+    /// What patches would do that were looked at.
+    pub planned: BTreeMap<CallId, Arc<Planned>>,
+    /// A person was told in this turn that there is no reviewer.
+    pub told_no_reviewer: bool,
     /// Waits whose timer runs.
     pub timed: BTreeSet<CallId>,
     /// What became of the report of the last turn.

@@ -102,7 +102,8 @@ impl Cancel {
         Self(None)
     }
 
-    pub(super) async fn cancelled(&mut self) {
+    /// Waits until it is cancelled; for ever, if nobody can cancel it any more.
+    pub async fn cancelled(&mut self) {
         if let Some(cancelled) = &mut self.0
             && cancelled.wait_for(|cancelled| *cancelled).await.is_ok()
         {

@@ -2,16 +2,19 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::io::{self, ErrorKind, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Resource, Rlimit};
 
-use super::wire::{MARK, MAX_ORDERS_BYTES, Orders, RELEASE};
-use super::{EXEC_SUBCOMMAND, SandboxMode, sandbox};
+use super::sandbox::{Shortfall, Surroundings};
+use super::wire::{Answer, MARK, MAX_ORDERS_BYTES, ORDER_FDS, Orders, RELEASE, StdinKind};
+use super::{EXEC_SUBCOMMAND, sandbox};
 
 /// Ended without having been let go: nothing ran.
 const ABANDONED: u8 = 125;
@@ -33,10 +36,13 @@ pub(super) const NAME: &str = "sw-held";
 pub fn exec_main() -> ExitCode {
     let (code, reason) = match become_the_command() {
         Stop::Abandoned => return ExitCode::from(ABANDONED),
-        Stop::Refused { code, reason, mut line } => match line.write_all(reason.as_bytes()) {
-            Ok(()) => return ExitCode::from(code),
-            Err(_) => (code, reason),
-        },
+        Stop::Done => return ExitCode::SUCCESS,
+        Stop::Refused { code, reason, mut line } => {
+            if say(&mut line, &Answer::Refused(reason.clone())).is_ok() {
+                return ExitCode::from(code);
+            }
+            (code, reason)
+        }
         Stop::Misused(reason) => (CANNOT_RUN, reason),
     };
     eprintln!("sapwood {EXEC_SUBCOMMAND}: {reason}");
@@ -46,7 +52,13 @@ pub fn exec_main() -> ExitCode {
 /// Why there is still somebody to say why.
 enum Stop {
     Abandoned,
-    Refused { code: u8, reason: String, line: File },
+    /// There was nothing to run.
+    Done,
+    Refused {
+        code: u8,
+        reason: String,
+        line: File,
+    },
     Misused(String),
 }
 
@@ -59,7 +71,7 @@ fn become_the_command() -> Stop {
         Ok(line) => File::from(line),
         Err(error) => return Stop::Misused(format!("stdin cannot be used: {error}")),
     };
-    let orders = match read_orders(&mut line) {
+    let (orders, passed) = match read_orders(&mut line) {
         Ok(orders) => orders,
         Err(error) if error.kind() == ErrorKind::InvalidData => {
             return Stop::Misused(error.to_string());
@@ -71,53 +83,107 @@ fn become_the_command() -> Stop {
         Ok(()) if byte == [RELEASE] => {}
         _ => return Stop::Abandoned,
     }
-    let (code, reason) = start(orders);
-    Stop::Refused { code, reason, line }
+    match start(orders, passed, &mut line) {
+        Ok(()) => Stop::Done,
+        Err((code, reason)) => Stop::Refused { code, reason, line },
+    }
 }
 
-fn read_orders(line: &mut File) -> io::Result<Orders> {
-    let mut length = [0; 8];
-    line.read_exact(&mut length)?;
-    let length = usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX);
+fn say(line: &mut File, answer: &Answer) -> io::Result<()> {
+    let mut text = serde_json::to_vec(answer)?;
+    text.push(b'\n');
+    line.write_all(&text)
+}
+
+fn read_orders(line: &mut File) -> io::Result<(Orders, Vec<OwnedFd>)> {
+    let (length, passed) = read_length(line)?;
     if length > MAX_ORDERS_BYTES {
         return Err(io::Error::new(ErrorKind::InvalidData, "this is started by sapwood, not by hand"));
     }
     let mut text = vec![0; length];
     line.read_exact(&mut text)?;
-    serde_json::from_slice(&text).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+    let orders = serde_json::from_slice(&text).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+    Ok((orders, passed))
 }
 
-/// Returns only with the code and the reason of a failure.
-fn start(orders: Orders) -> (u8, String) {
-    let Orders { mut argv, cwd, env, sandbox } = orders;
-    if let Err(reason) = prepare(&cwd, &sandbox) {
-        return (CANNOT_RUN, reason);
+/// The length of the orders, and the descriptors that come with its first byte.
+fn read_length(line: &mut File) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut length = [0; 8];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ORDER_FDS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = recvmsg(&*line, &mut [IoSliceMut::new(&mut length)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?.bytes;
+    let passed = ancillary.drain().flat_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
+        _ => Vec::new(),
+    });
+    let passed = passed.collect();
+    if received == 0 {
+        return Err(ErrorKind::UnexpectedEof.into());
     }
+    line.read_exact(&mut length[received..])?;
+    Ok((usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX), passed))
+}
+
+/// Returns only if there is nothing to run, or with the code and the reason of a failure.
+fn start(orders: Orders, passed: Vec<OwnedFd>, line: &mut File) -> Result<(), (u8, String)> {
+    let shortfalls = prepare(&orders, passed).map_err(|reason| (CANNOT_RUN, reason))?;
+    if !shortfalls.is_empty() {
+        say(line, &Answer::Shortfalls(shortfalls)).map_err(|error| (CANNOT_RUN, error.to_string()))?;
+    }
+    let Orders { mut argv, env, unset, .. } = orders;
     // Lives until exec, and inherited by it: not close-on-exec.
-    let _script = match long_script_to_memory(&mut argv) {
-        Ok(script) => script,
-        Err(error) => {
-            return (CANNOT_RUN, format!("no memory for the command's text: {error}"));
-        }
-    };
+    let _script = long_script_to_memory(&mut argv)
+        .map_err(|error| (CANNOT_RUN, format!("no memory for the command's text: {error}")))?;
     let Some((program, arguments)) = argv.split_first() else {
-        return (CANNOT_RUN, "the command is empty; give at least a program".to_owned());
+        return Ok(());
     };
     let mut command = Command::new(program);
-    command.args(arguments).envs(env.into_iter().filter(|(name, _)| name != MARK));
+    command.args(arguments);
+    unset.iter().filter(|name| *name != MARK).for_each(|name| {
+        command.env_remove(name);
+    });
+    command.envs(env.into_iter().filter(|(name, _)| name != MARK));
     let error = command.exec();
-    explain(program, &command, &error)
+    Err(explain(program, &command, &error))
 }
 
-fn prepare(cwd: &Path, sandbox: &SandboxMode) -> Result<(), String> {
-    let null = File::open("/dev/null").map_err(|error| format!("/dev/null cannot be opened: {error}"))?;
-    rustix::stdio::dup2_stdin(&null).map_err(|error| format!("stdin cannot be replaced: {error}"))?;
+fn prepare(orders: &Orders, passed: Vec<OwnedFd>) -> Result<Vec<Shortfall>, String> {
+    connect(orders, passed)?;
     rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
         .map_err(|error| format!("core dumps cannot be turned off: {error}"))?;
-    std::env::set_current_dir(cwd)
-        .map_err(|error| format!("cannot run in {cwd:?}: {error}; create it, or choose another directory"))?;
+    let cwd = &orders.cwd;
+    let no_directory = |error| format!("cannot run in {cwd:?}: {error}; create it, or choose another directory");
+    std::env::set_current_dir(cwd).map_err(no_directory)?;
     let tmpdir = std::env::var_os("TMPDIR").map(PathBuf::from);
-    sandbox::enforce(sandbox, tmpdir.as_deref()).map_err(|why| why.to_string())?;
+    let around = Surroundings {
+        tmpdir: tmpdir.as_deref(),
+        cwd: &std::env::current_dir().map_err(no_directory)?,
+        terminal: orders.stdin == StdinKind::Terminal,
+    };
+    sandbox::enforce(&orders.sandbox, &around).map_err(|why| why.to_string())
+}
+
+/// Gives the command its stdin, and its stderr if that is not stdout.
+fn connect(orders: &Orders, passed: Vec<OwnedFd>) -> Result<(), String> {
+    let lost = || "a pipe of the command was lost on its way; raise the limit on open files".to_owned();
+    let stdin_failed = |error| format!("stdin cannot be replaced: {error}");
+    let mut passed = passed.into_iter();
+    match orders.stdin {
+        StdinKind::Null => {
+            let null = File::open("/dev/null").map_err(|error| format!("/dev/null cannot be opened: {error}"))?;
+            rustix::stdio::dup2_stdin(&null).map_err(stdin_failed)?;
+        }
+        StdinKind::Passed => rustix::stdio::dup2_stdin(passed.next().ok_or_else(lost)?).map_err(stdin_failed)?,
+        StdinKind::Terminal => {
+            rustix::process::ioctl_tiocsctty(io::stdout())
+                .map_err(|error| format!("the terminal cannot be made the command's own: {error}"))?;
+            rustix::stdio::dup2_stdin(io::stdout()).map_err(stdin_failed)?;
+        }
+    }
+    if orders.own_stderr {
+        rustix::stdio::dup2_stderr(passed.next().ok_or_else(lost)?)
+            .map_err(|error| format!("stderr cannot be replaced: {error}"))?;
+    }
     Ok(())
 }
 

@@ -1,18 +1,19 @@
 //! A held command, and its run.
 
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::unix::pipe;
 use tokio::time::{Instant, timeout};
 
 use super::clock::Clock;
-use super::output::{Capture, Output};
+use super::input::{Feeder, Queue, Sink};
+use super::output::Output;
 use super::processes::{Channels, Reaper};
-use super::wire::{RELEASE, Report, TERMINATE};
-use super::{Cancel, Command, GroupId, Pause, Processes};
+use super::pump::{Pump, Stream, Viewer};
+use super::sandbox::Shortfall;
+use super::wire::{Answer, RELEASE, Report, TERMINATE};
+use super::{Cancel, Command, GroupId, Pause, Processes, Running};
 
 /// Between SIGTERM and SIGKILL.
 const TERMINATE_GRACE: Duration = Duration::from_millis(100);
@@ -20,10 +21,8 @@ const TERMINATE_GRACE: Duration = Duration::from_millis(100);
 const DRAIN_GRACE: Duration = Duration::from_millis(50);
 /// For the dead to be gone. The reaper goes on without us.
 const GONE_GRACE: Duration = Duration::from_secs(1);
-/// One read of output.
-const CHUNK_BYTES: usize = 16 << 10;
-/// The longest reason that is taken from a process which could not start.
-const MAX_REASON_BYTES: u64 = 64 << 10;
+/// What is taken from a process before it becomes its command: a reason, or what its sandbox lacks.
+const MAX_ANSWER_BYTES: u64 = 64 << 10;
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +46,8 @@ pub struct Outcome {
     pub exit: Exit,
     /// What it wrote.
     pub output: Output,
+    /// What its sandbox could not do on this machine.
+    pub shortfalls: Vec<Shortfall>,
     /// From its release to its end, pauses included.
     pub wall: Duration,
 }
@@ -77,17 +78,51 @@ impl Held {
         self.group
     }
 
-    /// Lets the command go and waits for its end. Dropping the future kills it, with its group and descendants.
+    /// Lets the command go and waits for its end. Dropping the future kills it, with its group and descendants. A stdin that it was
+    /// started with is at its end.
     pub async fn run(self, pause: Pause, cancel: Cancel) -> Outcome {
-        self.run_with(pause, cancel, |_| {}).await
+        self.run_with(pause, cancel, |_, _| {}).await
     }
 
     /// As [`Held::run`], and shows every piece of output as it arrives, unbounded, cut anywhere.
-    pub async fn run_with(self, mut pause: Pause, mut cancel: Cancel, show: impl FnMut(&[u8])) -> Outcome {
+    pub async fn run_with(self, pause: Pause, cancel: Cancel, show: impl FnMut(Stream, &[u8])) -> Outcome {
+        let queue = Arc::new(Queue::default());
+        queue.close();
+        self.drive(queue, pause, cancel, show).await
+    }
+
+    /// Lets the command go and leaves it to a task of its own, which shows every piece of output as it arrives.
+    ///
+    /// Its time limit does not count what is paused.
+    pub fn start(self, pause: Pause, show: impl FnMut(Stream, &[u8]) + Send + 'static) -> Running {
+        Running::start(self, pause, show)
+    }
+
+    /// As [`Held::start`], at the pace of whoever sees the output.
+    pub fn start_for(self, pause: Pause, viewer: impl Viewer + Send + 'static) -> Running {
+        Running::start(self, pause, viewer)
+    }
+
+    pub(super) fn max_output(&self) -> usize {
+        self.max_output
+    }
+
+    pub(super) fn stdin(&self) -> Option<&Sink> {
+        self.channels.stdin.as_ref()
+    }
+
+    pub(super) async fn drive(
+        self,
+        queue: Arc<Queue>,
+        mut pause: Pause,
+        mut cancel: Cancel,
+        viewer: impl Viewer,
+    ) -> Outcome {
         let Self { channels, group, limit, max_output, _reaper } = self;
-        let Channels { mut line, output, reports, mut control } = channels;
+        let Channels { mut line, stdout, stderr, stdin, reports, mut control } = channels;
         let mut reports = Reports(reports);
-        let mut pump = Pump::new(output, max_output, show);
+        let mut pump = Pump::new(stdout, stderr, max_output, viewer);
+        let mut feeder = Feeder { queue, sink: stdin };
 
         // A process that died while it was held does not take the byte; the reaper reports how it died.
         let _ = line.write_all(&[RELEASE]).await;
@@ -102,12 +137,16 @@ impl Held {
                 () = cancel.cancelled() => break Exit::Cancelled,
                 paused = pause.changed() => clock.set_paused(paused, Instant::now()),
                 () = clock.expired() => break Exit::TimedOut,
+                () = feeder.step() => {}
                 () = pump.step() => {}
             }
         };
+        let mut shortfalls = Vec::new();
         match exit {
             Exit::Code(_) | Exit::Signal(_) => {
-                if let Some(reason) = refusal(&mut line).await {
+                let (refused, told) = answers(&mut line).await;
+                shortfalls = told;
+                if let Some(reason) = refused {
                     exit = Exit::Failed(reason);
                 }
             }
@@ -127,15 +166,24 @@ impl Held {
         // Ends what is left. The reaper closes its side when all are gone.
         drop(control);
         let _ = timeout(GONE_GRACE, pump.alongside(reports.closed())).await;
-        Outcome { exit, output: pump.finish(), wall }
+        Outcome { exit, output: pump.finish(), shortfalls, wall }
     }
 }
 
-/// Why the command was not started: `__exec` wrote it to the line, whose other copies closed when it ended.
-async fn refusal(line: &mut tokio::net::UnixStream) -> Option<String> {
-    let mut reason = Vec::new();
-    let _ = line.take(MAX_REASON_BYTES).read_to_end(&mut reason).await;
-    (!reason.is_empty()).then(|| String::from_utf8_lossy(&reason).into_owned())
+/// What `__exec` wrote to the line before it ended or became the command, either of which closed it.
+async fn answers(line: &mut tokio::net::UnixStream) -> (Option<String>, Vec<Shortfall>) {
+    let mut text = Vec::new();
+    let _ = line.take(MAX_ANSWER_BYTES).read_to_end(&mut text).await;
+    let (mut refused, mut shortfalls) = (None, Vec::new());
+    for answer in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        match serde_json::from_slice(answer) {
+            Ok(Answer::Refused(reason)) => refused = Some(reason),
+            Ok(Answer::Shortfalls(told)) => shortfalls.extend(told),
+            // Cut by the limit: an answer of its own.
+            Err(_) => refused = Some(String::from_utf8_lossy(answer).into_owned()),
+        }
+    }
+    (refused, shortfalls)
 }
 
 /// What the reaper says, from the exit on.
@@ -159,70 +207,5 @@ impl Reports {
 
     async fn closed(&mut self) {
         while self.0.next().await.is_some() {}
-    }
-}
-
-/// Moves output from the pipe into the capture. Every method may be dropped at any await without losing a byte.
-struct Pump<F> {
-    pipe: pipe::Receiver,
-    open: bool,
-    chunk: Vec<u8>,
-    capture: Capture,
-    show: F,
-}
-
-impl<F: FnMut(&[u8])> Pump<F> {
-    fn new(pipe: pipe::Receiver, max_output: usize, show: F) -> Self {
-        Self { pipe, open: true, chunk: Vec::with_capacity(CHUNK_BYTES), capture: Capture::new(max_output), show }
-    }
-
-    /// One read; for ever after the end.
-    async fn step(&mut self) {
-        if !self.open {
-            pending::<()>().await;
-        }
-        let read = self.pipe.read_buf(&mut self.chunk).await;
-        self.open = matches!(read, Ok(1..));
-        self.take_chunk();
-    }
-
-    fn take_chunk(&mut self) {
-        if !self.chunk.is_empty() {
-            (self.show)(&self.chunk);
-            self.capture.push(&self.chunk);
-            self.chunk.clear();
-        }
-    }
-
-    async fn rest(&mut self) {
-        while self.open {
-            self.step().await;
-        }
-    }
-
-    /// Keeps reading, so that nobody is held up by a full pipe, until `other` is done.
-    async fn alongside(&mut self, other: impl Future) {
-        tokio::pin!(other);
-        loop {
-            tokio::select! {
-                biased;
-                _ = &mut other => return,
-                () = self.step() => {}
-            }
-        }
-    }
-
-    /// What is in the pipe still, but no more than a pipe holds: its writers are dead, or we have stopped waiting for them.
-    fn finish(mut self) -> Output {
-        const MAX_PIPE_BYTES: usize = 1 << 20;
-        let mut left = MAX_PIPE_BYTES;
-        while self.open && left > 0 {
-            match self.pipe.try_read_buf(&mut self.chunk) {
-                Ok(read @ 1..) => left = left.saturating_sub(read),
-                _ => break,
-            }
-            self.take_chunk();
-        }
-        self.capture.finish()
     }
 }

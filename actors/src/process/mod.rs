@@ -23,9 +23,9 @@
 //! 2. The reaper spawns `__exec` with them and answers with process id and start time: the [`GroupId`], for the rollout's line.
 //! 3. `__exec` calls `setsid`, reads its orders from the line, and blocks reading one more byte. End of file ends it here.
 //! 4. The caller's line is durable: [`Held::run`] sends the byte.
-//! 5. `__exec` swaps its stdin for `/dev/null`, sets limits, directory and sandbox, and execs. A close-on-exec copy of the line tells
+//! 5. `__exec` swaps its stdin for what the command is to read, sets limits, directory and sandbox, and execs. A close-on-exec copy of the line tells
 //!    the worker that it did, or why it could not: nothing a command prints can be mistaken for it.
-//! 6. The worker reads the pipe within bounds. Timeout, cancellation and the dropping of the future all close the control socket.
+//! 6. The worker, or with [`Held::start`] a task that the [`Running`] owns, reads the output within bounds, and writes what stdin gets. Timeout, cancellation and the dropping of the future all close the control socket.
 //! 7. The leader exits. The reaper reports how and leaves it unreaped, so that its id stays taken. The worker drains the pipe for at
 //!    most 50 ms and closes the control socket; the reaper kills what is left, reaps, and closes its end: all are gone.
 //!
@@ -44,20 +44,28 @@
 mod clock;
 mod exec;
 mod held;
+mod input;
 mod output;
 mod proc;
 mod processes;
+mod pump;
 mod reap;
+mod running;
 pub mod sandbox;
+mod terminals;
 mod wire;
 
 pub use clock::{Cancel, Canceller, Pause, Pauser};
 pub use exec::exec_main;
 pub use held::{Exit, Held, Outcome};
+pub use input::{InputError, MAX_INPUT_BYTES, Size};
 pub use output::Output;
 pub use processes::{ProcessError, Processes};
+pub use pump::{Stream, Viewer};
 pub use reap::reap_main;
+pub use running::{Running, Yielded};
 pub use sandbox::SandboxMode;
+pub use terminals::{About, Full, Listed, MAX_TERMINALS, Room, SessionId, Terminal, Terminals};
 pub use wire::GroupId;
 
 use std::path::PathBuf;
@@ -82,12 +90,57 @@ pub struct Command {
     pub argv: Vec<String>,
     /// The absolute directory to run in.
     pub cwd: PathBuf,
-    /// Set on top of sapwood's own environment, in order.
+    /// Taken from sapwood's own environment.
+    pub unset: Vec<String>,
+    /// Set on top of what is left of it, in order.
     pub env: Vec<(String, String)>,
+    /// What it reads.
+    pub stdin: Stdin,
+    /// Where its stderr goes.
+    pub streams: Streams,
     /// What it may touch.
     pub sandbox: SandboxMode,
     /// Time from release to exit, not counting pauses; `None` for no limit.
     pub timeout: Option<Duration>,
     /// How many bytes of output are kept: half from the start, half from the end.
     pub max_output: usize,
+}
+
+impl Command {
+    /// With everything at its narrowest: reads only, no stdin, stderr with stdout, no time limit, no output kept.
+    pub fn new(argv: Vec<String>, cwd: PathBuf) -> Self {
+        Self {
+            argv,
+            cwd,
+            unset: Vec::new(),
+            env: Vec::new(),
+            stdin: Stdin::Null,
+            streams: Streams::Joined,
+            sandbox: SandboxMode::READ_ONLY,
+            timeout: None,
+            max_output: 0,
+        }
+    }
+}
+
+/// What a command reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stdin {
+    /// Nothing.
+    #[default]
+    Null,
+    /// A pipe, for [`Running::write`].
+    Piped,
+    /// A terminal of its own of this size, which is its stdout and its stderr as well.
+    Terminal(Size),
+}
+
+/// Where a command's stderr goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Streams {
+    /// Where its stdout goes, in the order of writing.
+    #[default]
+    Joined,
+    /// Its own way: what is shown says which of the two it is.
+    Apart,
 }

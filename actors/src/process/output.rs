@@ -44,6 +44,25 @@ impl Capture {
         self.tail.extend(rest);
     }
 
+    /// What has arrived since the last time. A character whose rest has not arrived stays for the next, unless this is the `last`.
+    pub(super) fn take(&mut self, last: bool) -> Output {
+        let mut taken = std::mem::replace(self, Self::new(self.head_max + self.tail_max));
+        if !last {
+            if (taken.head.len() + taken.tail.len()) as u64 == taken.total {
+                // Nothing is missing between the two, so a character may lie on their border.
+                taken.head.extend(taken.tail.drain(..));
+                let end = taken.head.len() - unfinished(&taken.head);
+                self.push(&taken.head.split_off(end));
+            } else {
+                let cut = unfinished(taken.tail.make_contiguous());
+                let end = taken.tail.len() - cut;
+                self.push(&taken.tail.split_off(end).into_iter().collect::<Vec<_>>());
+            }
+            taken.total -= self.total;
+        }
+        taken.finish()
+    }
+
     pub(super) fn finish(self) -> Output {
         let Self { mut head, mut tail, total, .. } = self;
         let kept = (head.len() + tail.len()) as u64;
@@ -94,6 +113,21 @@ mod tests {
         assert_eq!(captured(8, &[b"abc", b"", b"def", b"gh"]), output("abcdefgh", "", 0, 8));
         assert_eq!(captured(4, &[b"\xC3", b"\xA4\xC3", b"\xB6"]), output("äö", "", 0, 4));
         assert_eq!(captured(9, &[b"a\xFFb\xC3"]), output("a\u{FFFD}b\u{FFFD}", "", 0, 4));
+    }
+
+    #[test]
+    fn taking_leaves_only_what_is_not_a_character_yet() {
+        let mut capture = Capture::new(8);
+        capture.push("aä".as_bytes());
+        capture.push(b"\xE2\x82");
+        assert_eq!(capture.take(false), output("aä", "", 0, 3));
+        capture.push(b"\xAC");
+        assert_eq!(capture.take(false), output("€", "", 0, 3));
+        assert_eq!(capture.take(false), output("", "", 0, 0));
+        capture.push("0123456789".as_bytes());
+        capture.push(b"\xC3");
+        assert_eq!(capture.take(false), output("0123", "789", 3, 10));
+        assert_eq!(capture.take(true), output("\u{FFFD}", "", 0, 1));
     }
 
     #[test]

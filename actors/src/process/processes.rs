@@ -13,14 +13,17 @@ use parking_lot::Mutex;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, sendmsg};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Interest, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Semaphore;
 
-use super::wire::{MAX_ORDERS_BYTES, Orders, REQUEST_FDS, Report, SPAWN};
-use super::{Command, GroupId, Held, REAP_SUBCOMMAND, proc, reap};
+use super::input::{Sink, Size};
+use super::sandbox::Shortfall;
+use super::wire::{MAX_ORDERS_BYTES, Orders, REQUEST_FDS, Report, SPAWN, StdinKind};
+use super::{Cancel, Command, Exit, GroupId, Held, Pause, REAP_SUBCOMMAND, SandboxMode, Stdin, Streams, proc, reap};
 
 /// Requests a reaper has not answered yet. Their descriptors are in flight, which the kernel limits to a user's open files.
 const MAX_STARTING: usize = 64;
@@ -65,6 +68,9 @@ pub enum ProcessError {
     /// The system has no room for one more process.
     #[error("no process could be started: {0}; wait for others to end, or raise the limit on processes and open files")]
     NotStarted(String),
+    /// No terminal to be had.
+    #[error("no terminal for the command: {0}; start it without one, or see that /dev/pts is mounted and has room")]
+    Terminal(#[source] io::Error),
     /// No pipe or socket to be had.
     #[error("no pipe for the command: {0}; wait for others to end, or raise the limit on open files")]
     Pipe(#[source] io::Error),
@@ -95,7 +101,9 @@ pub(super) struct Reaper {
 /// The near ends of a command's channels.
 pub(super) struct Channels {
     pub line: UnixStream,
-    pub output: pipe::Receiver,
+    pub stdout: pipe::Receiver,
+    pub stderr: Option<pipe::Receiver>,
+    pub stdin: Option<Sink>,
     pub reports: ReportLines,
     pub control: OwnedWriteHalf,
 }
@@ -120,12 +128,37 @@ impl Processes {
     /// What is known before anything runs: see [`ProcessError`]. A directory or a program that does not exist is known only after the
     /// release, and is [`super::Exit::Failed`].
     pub async fn hold(&self, command: Command) -> Result<Held, ProcessError> {
+        if command.argv.is_empty() {
+            return Err(ProcessError::Empty);
+        }
+        self.hold_any(command).await
+    }
+
+    /// What this machine cannot do of a sandbox, by doing it in a process that ends with it.
+    ///
+    /// # Errors
+    ///
+    /// No process can be started. A sandbox that cannot be enforced at all is the inner error: the reason.
+    pub async fn shortfalls(
+        &self,
+        sandbox: SandboxMode,
+        cwd: PathBuf,
+    ) -> Result<Result<Vec<Shortfall>, String>, ProcessError> {
+        let nothing = Command { sandbox, ..Command::new(Vec::new(), cwd) };
+        let outcome = self.hold_any(nothing).await?.run(Pause::never(), Cancel::never()).await;
+        Ok(match outcome.exit {
+            Exit::Failed(reason) => Err(reason),
+            _ => Ok(outcome.shortfalls),
+        })
+    }
+
+    async fn hold_any(&self, command: Command) -> Result<Held, ProcessError> {
         let orders = encode(&command)?;
         let mut lost = None;
         // Twice: a reaper that somebody killed is noticed here first, and is replaced.
         for _ in 0..2 {
             let reaper = self.reaper()?;
-            match request(&reaper, &orders).await {
+            match request(&reaper, &orders, &command).await {
                 Ok((channels, group)) => return Ok(Held::new(reaper, channels, group, &command)),
                 Err(RequestError::Process(error)) => return Err(error),
                 Err(RequestError::Lost(error)) => {
@@ -205,9 +238,6 @@ impl Processes {
 
 /// Length and orders, ready for the line.
 fn encode(command: &Command) -> Result<Vec<u8>, ProcessError> {
-    if command.argv.is_empty() {
-        return Err(ProcessError::Empty);
-    }
     if !command.cwd.is_absolute() {
         return Err(ProcessError::RelativeDirectory(command.cwd.clone()));
     }
@@ -215,7 +245,14 @@ fn encode(command: &Command) -> Result<Vec<u8>, ProcessError> {
         argv: command.argv.clone(),
         cwd: command.cwd.clone(),
         env: command.env.clone(),
+        unset: command.unset.clone(),
         sandbox: command.sandbox.clone(),
+        stdin: match command.stdin {
+            Stdin::Null => StdinKind::Null,
+            Stdin::Piped => StdinKind::Passed,
+            Stdin::Terminal(_) => StdinKind::Terminal,
+        },
+        own_stderr: has_own_stderr(command),
     };
     let mut encoded = vec![0; 8];
     serde_json::to_writer(&mut encoded, &orders).map_err(ProcessError::Encoding)?;
@@ -232,23 +269,89 @@ enum RequestError {
     Process(ProcessError),
 }
 
-async fn request(reaper: &Reaper, orders: &[u8]) -> Result<(Channels, GroupId), RequestError> {
+/// A terminal is one, whatever is asked for.
+fn has_own_stderr(command: &Command) -> bool {
+    command.streams == Streams::Apart && !matches!(command.stdin, Stdin::Terminal(_))
+}
+
+/// The near and far ends of what a command reads and writes.
+struct Ends {
+    stdout: pipe::Receiver,
+    far_output: OwnedFd,
+    stderr: Option<pipe::Receiver>,
+    stdin: Option<Sink>,
+    /// What goes with the orders: stdin, then stderr.
+    with_orders: Vec<OwnedFd>,
+}
+
+impl Ends {
+    fn of(command: &Command) -> Result<Self, ProcessError> {
+        if let Stdin::Terminal(size) = command.stdin {
+            return Self::terminal(size).map_err(ProcessError::Terminal);
+        }
+        Self::pipes(command).map_err(ProcessError::Pipe)
+    }
+
+    /// One terminal is all three.
+    fn terminal(size: Size) -> io::Result<Self> {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let near = openpt(flags)?;
+        grantpt(&near)?;
+        unlockpt(&near)?;
+        let far_output = ioctl_tiocgptpeer(&near, flags)?;
+        rustix::termios::tcsetwinsize(&near, size.into())?;
+        // The three share it.
+        rustix::io::ioctl_fionbio(&near, true)?;
+        let stdout = pipe::Receiver::from_file_unchecked(near.try_clone()?.into())?;
+        let pipe = pipe::Sender::from_file_unchecked(near.try_clone()?.into())?;
+        let stdin = Some(Sink { pipe, terminal: Some(Arc::new(near)) });
+        Ok(Self { stdout, far_output, stderr: None, stdin, with_orders: Vec::new() })
+    }
+
+    fn pipes(command: &Command) -> io::Result<Self> {
+        let mut with_orders = Vec::new();
+        let stdin = match command.stdin {
+            Stdin::Piped => {
+                let (far, near) = pipe_with(PipeFlags::CLOEXEC)?;
+                with_orders.push(far);
+                Some(Sink { pipe: pipe::Sender::from_owned_fd(near)?, terminal: None })
+            }
+            Stdin::Null | Stdin::Terminal(_) => None,
+        };
+        let (stdout, far_output) = output_pipe()?;
+        let stderr = if has_own_stderr(command) {
+            let (stderr, far) = output_pipe()?;
+            with_orders.push(far);
+            Some(stderr)
+        } else {
+            None
+        };
+        Ok(Self { stdout, far_output, stderr, stdin, with_orders })
+    }
+}
+
+fn output_pipe() -> io::Result<(pipe::Receiver, OwnedFd)> {
+    let (near, far) = pipe_with(PipeFlags::CLOEXEC)?;
+    Ok((pipe::Receiver::from_owned_fd(near)?, far))
+}
+
+async fn request(reaper: &Reaper, orders: &[u8], command: &Command) -> Result<(Channels, GroupId), RequestError> {
     // Never closed, so a permit always comes; it is held until the reaper has answered.
     let starting = reaper.starting.acquire().await;
     let no_pipe = |error: io::Error| RequestError::Process(ProcessError::Pipe(error));
     let (line, far_line) = socket_pair().map_err(no_pipe)?;
     let (control, far_control) = socket_pair().map_err(no_pipe)?;
-    let (output, far_output) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| no_pipe(error.into()))?;
-    let output = pipe::Receiver::from_owned_fd(output).map_err(no_pipe)?;
+    let Ends { stdout, far_output, stderr, stdin, with_orders } = Ends::of(command).map_err(RequestError::Process)?;
 
-    pass(&reaper.requests, [far_line.as_fd(), far_output.as_fd(), far_control.as_fd()])
+    pass(&reaper.requests, &[far_line.as_fd(), far_output.as_fd(), far_control.as_fd()], &[SPAWN])
         .await
         .map_err(RequestError::Lost)?;
     // From here on the far ends are the reaper's alone: that they close is the sign that it, or the command, is gone.
     drop((far_line, far_output, far_control));
 
     let (reports, control) = control.into_split();
-    let mut channels = Channels { line, output, reports: ReportLines(BufReader::new(reports).lines()), control };
+    let reports = ReportLines(BufReader::new(reports).lines());
+    let mut channels = Channels { line, stdout, stderr, stdin, reports, control };
     let group = match channels.reports.next().await {
         Some(Report::Started(group)) => group,
         Some(Report::NotStarted(reason)) => {
@@ -258,7 +361,11 @@ async fn request(reaper: &Reaper, orders: &[u8]) -> Result<(Channels, GroupId), 
     };
     drop(starting);
     // A process that died already takes nothing; the run will say how it died.
-    let _ = channels.line.write_all(orders).await;
+    let far: Vec<BorrowedFd> = with_orders.iter().map(AsFd::as_fd).collect();
+    let (first, rest) = orders.split_at(1);
+    if far.is_empty() || pass(&channels.line, &far, first).await.is_ok() {
+        let _ = channels.line.write_all(if far.is_empty() { orders } else { rest }).await;
+    }
     Ok((channels, group))
 }
 
@@ -279,14 +386,14 @@ fn socket_pair() -> io::Result<(UnixStream, OwnedFd)> {
     Ok((UnixStream::from_std(near)?, far.into()))
 }
 
-/// Sends descriptors with one byte, so that every read at the other end is one request.
-async fn pass(requests: &UnixStream, fds: [BorrowedFd<'_>; REQUEST_FDS]) -> io::Result<()> {
+/// Sends a few descriptors with a byte, so that a request is one read at the other end.
+async fn pass(socket: &UnixStream, fds: &[BorrowedFd<'_>], byte: &[u8]) -> io::Result<()> {
     let send = || {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(REQUEST_FDS))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let fits = ancillary.push(SendAncillaryMessage::ScmRights(&fds));
-        debug_assert!(fits, "the space is made for exactly these");
-        Ok(sendmsg(requests, &[IoSlice::new(&[SPAWN])], &mut ancillary, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?)
+        let fits = ancillary.push(SendAncillaryMessage::ScmRights(fds));
+        debug_assert!(fits, "no message has more descriptors than a request");
+        Ok(sendmsg(socket, &[IoSlice::new(byte)], &mut ancillary, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?)
     };
-    requests.async_io(Interest::WRITABLE, send).await.map(drop)
+    socket.async_io(Interest::WRITABLE, send).await.map(drop)
 }

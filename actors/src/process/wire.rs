@@ -2,13 +2,15 @@
 //!
 //! Three channels: the reaper's *request socket* (one byte and three descriptors a command), the command's *control socket* between
 //! worker and reaper (reports one way as JSON lines, [`TERMINATE`] the other, closing ends the command), and its *order line* between
-//! worker and `__exec` (length, [`Orders`], then [`RELEASE`]; back comes nothing, or why it could not start).
+//! worker and `__exec` (length, [`Orders`], then [`RELEASE`]; back come [`Answer`]s until it closes, which is the command's start). With
+//! the length come the descriptors that the orders speak of: a pipe for stdin, then one for stderr.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::SandboxMode;
+use super::sandbox::Shortfall;
 
 /// The byte on the order line that lets a held command go.
 pub(super) const RELEASE: u8 = b'g';
@@ -21,6 +23,9 @@ pub(super) const SPAWN: u8 = b's';
 
 /// Descriptors of a request: order line, output, control socket.
 pub(super) const REQUEST_FDS: usize = 3;
+
+/// Descriptors that come with orders, at most: stdin and stderr.
+pub(super) const ORDER_FDS: usize = 2;
 
 /// The environment variable by which the reaper tells whose orphan it has been given.
 pub(super) const MARK: &str = "SAPWOOD_COMMAND";
@@ -42,10 +47,36 @@ pub struct GroupId {
 /// Everything `__exec` needs to become the command.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Orders {
+    /// Empty: nothing is to run but the preparations.
     pub argv: Vec<String>,
     pub cwd: PathBuf,
     pub env: Vec<(String, String)>,
+    pub unset: Vec<String>,
     pub sandbox: SandboxMode,
+    pub stdin: StdinKind,
+    pub own_stderr: bool,
+}
+
+/// What the command's stdin is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum StdinKind {
+    /// `/dev/null`.
+    Null,
+    /// A descriptor that comes with the orders.
+    Passed,
+    /// What stdout is: a terminal.
+    Terminal,
+}
+
+/// What `__exec` says over the order line before it becomes the command, a JSON line each.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Answer {
+    /// What the sandbox cannot do here.
+    Shortfalls(Vec<Shortfall>),
+    /// It does not start: why.
+    Refused(String),
 }
 
 /// What the reaper tells the worker about its command.

@@ -3,8 +3,10 @@
 use std::num::NonZeroU64;
 
 use sapwood_mailbox::{Lane, Mailbox, Permit, Refused};
-use sapwood_protocol::ids::InputId;
-use sapwood_protocol::own::{Accepted, Body, InputLane, Own, ThreadSettings};
+use sapwood_protocol::{Line, TurnId};
+use sapwood_protocol::asked::Resolution;
+use sapwood_protocol::ids::{AskId, InputId};
+use sapwood_protocol::own::{Accepted, Body, InputLane, Own, Said, ThreadSettings};
 use sapwood_rollout::{AppendError, OpenError};
 use sapwood_supervisor::core::Need;
 
@@ -59,7 +61,7 @@ impl Tree {
         mut accepted: Accepted,
         permit: Option<Permit<Message>>,
     ) -> Result<Admitted, Refusal> {
-        let bytes = accepted.body.as_ref().map_or(0, |body| body.text().len());
+        let bytes = accepted.body.as_ref().map_or(0, Body::bytes);
         if bytes > INPUT_BYTES {
             return Err(Refusal::TooLong { bytes });
         }
@@ -93,7 +95,10 @@ impl Tree {
             Some(from) => gate.marks.insert(from.thread, from.n),
             None => gate.remember(accepted.id.clone()),
         }
-        let wakes = accepted.wake && self.unseen(seat, &accepted.id);
+        if let Some(Body::Queued(queued)) = &accepted.body {
+            gate.queue.push((accepted.id.clone(), queued.clone()));
+        }
+        let wakes = accepted.wake && self.unseen(seat, &accepted.id, accepted.turn.as_ref());
         // The room is reserved. A closed mailbox is that of a tree that is shutting down: the line is in the
         // rollout, and the next process finds it there.
         let _ = permit.send(Message::Accepted { id: accepted.id, line });
@@ -107,17 +112,41 @@ impl Tree {
     /// Accepts what a user says to an agent; nothing said means go on.
     pub fn say(&self, seat: &Seat, id: InputId, text: Option<String>) -> Result<Admitted, Refusal> {
         let body = text.map(Body::user);
-        self.admit(seat, Accepted { id, place: 0, lane: InputLane::User, wake: true, from: None, body }, None)
+        let said = Accepted { id, place: 0, lane: InputLane::User, wake: true, from: None, body, turn: None };
+        self.admit(seat, said, None)
+    }
+
+    /// Accepts what a user says to an agent, and tells which turn it is for: the open one, which it steers, or the one that
+    /// it starts. A turn that ends before it has read it leaves it to the next, under the id that is promised here.
+    pub fn turn(&self, seat: &Seat, id: InputId, said: Said) -> Result<TurnId, Refusal> {
+        let fresh = self.ids.lock().turn(self.clock.now());
+        let (open, promised) = seat.look(|view| (view.turn.clone(), view.promised.clone()));
+        let turn = promised.unwrap_or(fresh);
+        let body = Some(Body::User(said));
+        let lane = InputLane::User;
+        let accepted = Accepted { id, place: 0, lane, wake: true, from: None, body, turn: Some(turn.clone()) };
+        self.admit(seat, accepted, None)?;
+        Ok(open.unwrap_or(turn))
     }
 
     /// Accepts settings for the turns of an agent that begin after what was said to it before. They are applied in their
     /// place, and a `thread_settings_applied` line says what is then in force.
     pub fn configure(&self, seat: &Seat, id: InputId, settings: ThreadSettings) -> Result<Admitted, Refusal> {
         let body = Some(Body::Settings { settings });
-        let accepted = Accepted { id, place: 0, lane: InputLane::User, wake: false, from: None, body };
+        let accepted = Accepted { id, place: 0, lane: InputLane::User, wake: false, from: None, body, turn: None };
         let admitted = self.admit(seat, accepted, None)?;
         self.wake(seat.thread, Need::NoSlot);
         Ok(admitted)
+    }
+
+    /// Writes a line of ours into an agent's rollout that changes nothing about what it does.
+    pub fn note(&self, seat: &Seat, line: &Line) -> Result<(), Refusal> {
+        let mut gate = seat.gate.lock();
+        let log = gate.open(&*self.journal, seat.thread)?;
+        let noted = log.admit(std::slice::from_ref(line));
+        drop(log);
+        gate.close(seat.parent.is_none());
+        Ok(noted.map(drop)?)
     }
 
     /// Asks the whole tree to go on: parked turns wait on or end their pause, agents whose last turn was cut short get
@@ -149,6 +178,30 @@ impl Tree {
         true
     }
 
+    /// Answers a question of an agent. True if it was open, and nobody had answered it yet. What came of it is told by the
+    /// feed, once it is durable; before that, process death asks again. An answer to a question that is not open changes nothing.
+    pub fn answer(&self, seat: &Seat, id: &AskId, how: Resolution) -> bool {
+        let mut view = seat.view.lock();
+        let is_open = view.asks.iter().any(|asked| asked.id == *id) && !view.answered.contains(id);
+        if view.out_of_service || !is_open {
+            drop(view);
+            tracing::info!(agent = %seat.path, ask = %id, "an answer came to a question that is not open");
+            return false;
+        }
+        let input = Message::Input(Input::AnsweredAsk { id: id.clone(), how });
+        if let Err(refused) = seat.mailbox.try_send(Lane::Continuation, 0, input) {
+            tracing::warn!(agent = %seat.path, ask = %id, refused = %refused.refused, "there was no room for an answer");
+            return false;
+        }
+        // The wish to work is on its way: the tree does not rest before the agent has seen it.
+        view.answered.insert(id.clone());
+        view.quiet = false;
+        self.count(&mut view);
+        drop(view);
+        self.wake(seat.thread, Need::NoSlot);
+        true
+    }
+
     /// Tells a turn that pauses to ask the model again.
     fn end_pause(&self, seat: &Seat) {
         const KEY: NonZeroU64 = NonZeroU64::MIN;
@@ -168,10 +221,13 @@ impl Tree {
     }
 
     /// An input that wants a turn is on its way. False for an agent out of service: nobody will see it.
-    pub(super) fn unseen(&self, seat: &Seat, id: &InputId) -> bool {
+    pub(super) fn unseen(&self, seat: &Seat, id: &InputId, promised: Option<&TurnId>) -> bool {
         let mut view = seat.view.lock();
         if view.out_of_service {
             return false;
+        }
+        if view.promised.is_none() {
+            view.promised = promised.cloned();
         }
         view.unseen.insert(id.clone());
         self.count(&mut view);

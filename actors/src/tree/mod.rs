@@ -5,31 +5,44 @@
 
 mod admission;
 mod asks;
+mod commands;
+mod queue;
 mod reports;
+mod rested;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use sapwood_model::HistoryInitialization;
+use sapwood_protocol::approval::{Permissions, SandboxPolicy};
 use sapwood_protocol::own::Accepted;
 use sapwood_protocol::{AgentPath, Ids, SessionId, ThreadId};
 use sapwood_rollout::{Journal, NewThread, OpenError};
 use sapwood_supervisor::core::Need;
 use tokio::sync::watch;
 
+use crate::agent::approval::Confinement;
+use crate::agent::effect::Place;
 use crate::agent::fork::Inherited;
 use crate::agent::lines::{NewAgent, birth};
+use crate::agent::manner::Works;
 use crate::agent::prompt::Frames;
 use crate::agent::{Agent, Settings};
 use crate::clock::Clock;
 use crate::neighbour::Neighbour;
 use crate::nicknames::Nicknames;
+use crate::process::SandboxMode;
+use crate::process::sandbox::Shortfall;
 use crate::seat::{Counted, Message, Seat, SeatView};
+use crate::workers::Confined;
 
 use admission::lane_of;
+pub(crate) use rested::{Read, Rested};
 pub use admission::{Admitted, INBOX_COUNT, INPUT_BYTES, Refusal};
+pub use queue::{QUEUE_COUNT, QueueError};
 pub use reports::REPORT_BYTES;
 
 /// Starts and wakes incarnations: the supervisor, or the simulation in its place.
@@ -62,7 +75,10 @@ pub struct Tree {
     activity: watch::Sender<Activity>,
     watcher: OnceLock<Watcher>,
     neighbour: OnceLock<Arc<dyn Neighbour>>,
+    rested: OnceLock<Arc<Rested>>,
     melted: watch::Sender<Option<String>>,
+    /// What sandboxes cannot do here and somebody was told of: one of each kind.
+    shortfalls: Mutex<Vec<Shortfall>>,
 }
 
 /// How many agents of a tree are not at rest.
@@ -74,12 +90,14 @@ pub struct Activity {
     pub waiting: usize,
     /// Pause until somebody asks them to go on.
     pub paused: usize,
+    /// Only wait for answers of people and clients.
+    pub asking: usize,
 }
 
 impl Activity {
-    /// True if nothing more happens by itself: nobody works, and who waits does so for agents that pause.
+    /// True if nothing more happens by itself: nobody works, and who waits does so for agents that pause or ask.
     pub fn rests(&self) -> bool {
-        self.working == 0 && (self.waiting == 0 || self.paused > 0)
+        self.working == 0 && (self.waiting == 0 || self.paused + self.asking > 0)
     }
 
     fn of(&mut self, counted: Counted) -> Option<&mut usize> {
@@ -88,6 +106,7 @@ impl Activity {
             Counted::Active => Some(&mut self.working),
             Counted::Waiting => Some(&mut self.waiting),
             Counted::Paused => Some(&mut self.paused),
+            Counted::Asking => Some(&mut self.asking),
         }
     }
 }
@@ -120,7 +139,9 @@ impl Tree {
             activity: watch::Sender::new(Activity::default()),
             watcher: OnceLock::new(),
             neighbour: OnceLock::new(),
+            rested: OnceLock::new(),
             melted: watch::Sender::new(None),
+            shortfalls: Mutex::default(),
         })
     }
 
@@ -168,6 +189,17 @@ impl Tree {
         self.seat(self.session.into())
     }
 
+    /// Its agents that sleep, and those of the trees that it shares this with.
+    pub(crate) fn rested(&self) -> &Rested {
+        self.rested.get_or_init(Arc::default)
+    }
+
+    /// Keeps its sleeping agents with those of other trees.
+    pub(crate) fn rest_with(&self, others: Arc<Rested>) {
+        // Said once, before anybody sleeps.
+        let _ = self.rested.set(others);
+    }
+
     /// All seats, the root first, then by path.
     pub fn seats(&self) -> Vec<Arc<Seat>> {
         let threads: Vec<ThreadId> = self.names.lock().by_path.values().copied().collect();
@@ -177,6 +209,27 @@ impl Tree {
     /// How many agents are not at rest.
     pub fn activity(&self) -> watch::Receiver<Activity> {
         self.activity.subscribe()
+    }
+
+    /// What a command may touch that wants this: no more than any agent above its own may now, whatever was once recorded.
+    pub(crate) fn narrowed(&self, seat: &Seat, place: Place) -> Confined {
+        let mut sandbox = mode_of(&place.sandbox, &place.roots);
+        let mut above = seat.parent;
+        while let Some(seat) = above.and_then(|parent| self.seat(parent)) {
+            let theirs = seat.look(|view| {
+                let works = Works::by(view.asking.manner.as_deref(), &seat.cwd, &self.settings);
+                mode_of(works.sandbox(), &works.workspace_roots())
+            });
+            sandbox = sandbox.narrower(theirs);
+            above = seat.parent;
+        }
+        let sandbox = match place.confinement {
+            // A person said so, to this one command: whoever needs no sandbox of its own was not asked for it.
+            Confinement::None if place.sandbox.confines_files() => SandboxMode::DangerFullAccess,
+            Confinement::None => sandbox,
+            Confinement::Sandboxed(granted) => widened(sandbox, granted),
+        };
+        Confined { cwd: place.cwd.into(), sandbox }
     }
 
     /// Adds the seat of a rollout that exists.
@@ -201,6 +254,16 @@ impl Tree {
 
     /// Makes the root, with what the user said first.
     pub fn make_root(&self, cwd: &str, first: Option<&Accepted>) -> Result<Arc<Seat>, Refusal> {
+        self.fork_root(cwd, None, first)
+    }
+
+    /// Makes the root, which continues what it inherits.
+    pub fn fork_root(
+        &self,
+        cwd: &str,
+        fork: Option<&Inherited>,
+        first: Option<&Accepted>,
+    ) -> Result<Arc<Seat>, Refusal> {
         let path = AgentPath::root();
         let thread = self.session.into();
         let new = NewAgent {
@@ -210,7 +273,7 @@ impl Tree {
             parent: None,
             nickname: None,
             cwd,
-            fork: None,
+            fork,
             settings: None,
             first,
         };
@@ -221,7 +284,11 @@ impl Tree {
         let now = self.clock.now();
         let lines = birth(new, &self.settings, &mut self.new_ids(), now);
         let log = self.journal.create(&NewThread { thread: new.thread, created: now }, &lines)?;
-        let agent = Agent::fold(lines.iter().cloned());
+        let mut agent = Agent::fold(lines.iter().cloned());
+        // Whoever looks before it runs sees what it has of its source.
+        if let Some(source) = new.fork.and_then(Inherited::shared) {
+            agent.inherit(source.to_inherit());
+        }
         let history = match new.fork {
             Some(_) => HistoryInitialization::WarmFork,
             None => HistoryInitialization::New,
@@ -237,7 +304,7 @@ impl Tree {
         }
         // The first input came with the rollout, not through the mailbox: say that it is on its way.
         if let (Some(first), Some(line)) = (new.first, lines.last()) {
-            self.unseen(&seat, &first.id);
+            self.unseen(&seat, &first.id, first.turn.as_ref());
             let message = Message::Accepted { id: first.id.clone(), line: line.clone() };
             let lane = lane_of(first.lane);
             if seat.mailbox.try_send(lane, 0, message).is_err() {
@@ -265,6 +332,7 @@ impl Tree {
     /// The tree restarts too often: whatever the cause is, it is not in one agent.
     pub fn melted(&self, reason: &str) {
         tracing::error!(session = %self.session, reason, "the tree restarts too often and closes; it can be resumed");
+        self.close_terminals();
         self.melted.send_replace(Some(reason.to_owned()));
     }
 
@@ -281,6 +349,47 @@ impl Tree {
     /// Why the tree closed by itself, if it did.
     pub fn melt_down(&self) -> Option<String> {
         self.melted.borrow().clone()
+    }
+}
+
+/// The mode with what a person granted beside it. Reading is free in all of them.
+fn widened(mode: SandboxMode, granted: Permissions) -> SandboxMode {
+    let network = granted.has_network();
+    let more: Vec<PathBuf> =
+        granted.file_system.into_iter().flat_map(|files| files.write).map(PathBuf::from).collect();
+    match mode {
+        SandboxMode::ReadOnly { network_access } if more.is_empty() => {
+            SandboxMode::ReadOnly { network_access: network_access || network }
+        }
+        SandboxMode::ReadOnly { network_access } => SandboxMode::WorkspaceWrite {
+            roots: more,
+            network_access: network_access || network,
+            exclude_tmpdir_env_var: true,
+            exclude_slash_tmp: true,
+        },
+        SandboxMode::WorkspaceWrite { mut roots, network_access, exclude_tmpdir_env_var, exclude_slash_tmp } => {
+            roots.extend(more);
+            let network_access = network_access || network;
+            SandboxMode::WorkspaceWrite { roots, network_access, exclude_tmpdir_env_var, exclude_slash_tmp }
+        }
+        SandboxMode::DangerFullAccess => SandboxMode::DangerFullAccess,
+    }
+}
+
+/// The policy in the words of the kernel's rules, for a workspace of these roots.
+pub fn mode_of(policy: &SandboxPolicy, roots: &[String]) -> SandboxMode {
+    match policy {
+        // Whoever confines this program confines its commands.
+        SandboxPolicy::DangerFullAccess | SandboxPolicy::ExternalSandbox { .. } => SandboxMode::DangerFullAccess,
+        SandboxPolicy::ReadOnly { network_access } => SandboxMode::ReadOnly { network_access: *network_access },
+        SandboxPolicy::WorkspaceWrite { writable_roots, network_access, exclude_tmpdir_env_var, exclude_slash_tmp } => {
+            SandboxMode::WorkspaceWrite {
+                roots: roots.iter().chain(writable_roots).map(Into::into).collect(),
+                network_access: *network_access,
+                exclude_tmpdir_env_var: *exclude_tmpdir_env_var,
+                exclude_slash_tmp: *exclude_slash_tmp,
+            }
+        }
     }
 }
 
@@ -303,7 +412,7 @@ mod tests {
         let journal = Arc::new(MemoryJournal::new());
         let tree = Tree::new(session, Arc::default(), journal, Arc::new(SystemClock), ids);
         let body = Some(Body::user("begin"));
-        let first = Accepted { id: "1".into(), place: 0, lane: InputLane::User, wake: true, from: None, body };
+        let first = Accepted { id: "1".into(), place: 0, lane: InputLane::User, wake: true, from: None, body, turn: None };
         let root = tree.make_root("/", Some(&first)).unwrap();
         assert_eq!(tree.activity().borrow().working, 1);
         tree.melted("on purpose");

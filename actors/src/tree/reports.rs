@@ -5,7 +5,7 @@ use sapwood_protocol::AgentPath;
 use sapwood_protocol::item::MailKind;
 use sapwood_protocol::own::{Body, Outcome, Own, Quarantined, Sender, TurnOrigin};
 
-use crate::agent::effect::Report;
+use crate::agent::effect::{Event, Report};
 use crate::agent::lines::accepted_mail;
 use crate::agent::{Agent, prompt};
 use crate::fold;
@@ -77,6 +77,7 @@ impl Tree {
             view.turn = None;
         }
         seat.vacate(None);
+        seat.background.close();
         match written.and_then(|_| fold::read(&*self.journal, seat.thread)) {
             Ok(agent) => self.report_quarantine(seat, &agent, reason),
             Err(error) => {
@@ -87,6 +88,8 @@ impl Tree {
         let mut view = seat.view.lock();
         view.ends_service();
         self.count(&mut view);
+        drop(view);
+        seat.feed.publish(self.clock.now(), Event::Resync);
     }
 
     /// Tells the requester of an agent out of service, and first what it was not told before. Told again, it is told once.

@@ -8,22 +8,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sapwood_actors::agent::effect::{ExecCall, Timer, ToolEnd, ToolResult};
-use sapwood_actors::agent::settings::SandboxMode;
+use sapwood_actors::agent::effect::{ExecCall, Planned, Timer, ToolEnd, ToolResult, Typing};
 use sapwood_actors::agent::volatile::Slot;
 use sapwood_actors::agent::{Agent, Input, Settings};
 use sapwood_actors::clock::Clock;
+use sapwood_actors::workers::Confined;
+use sapwood_protocol::approval::SandboxPolicy;
 use sapwood_actors::seat::{Message, Seat};
 use sapwood_actors::shell::{Begin, Shell, Slots, Workers};
 use sapwood_actors::tree::{Supervision, Tree};
 use sapwood_mailbox::{Doorbell, Lane};
 use sapwood_model::{Request, Response};
 use sapwood_protocol::own::{Accepted, Body, InputLane, ProcessGroup};
-use sapwood_protocol::{AgentPath, CallId, Ids, Millis, SessionId, ThreadId};
+use sapwood_protocol::{AgentPath, CallId, Ids, Millis, SessionId, ThreadId, TurnId};
 use sapwood_rollout::{Journal, MemoryJournal};
 use sapwood_supervisor::core::Need;
 use serde_json::Value;
 
+use crate::empty;
 use crate::fixture::{Answer, Fixture, lines};
 
 /// Deliveries after which a run is taken to hang.
@@ -132,8 +134,12 @@ impl Workers for Replay {
         panic!("nobody interrupts");
     }
 
-    fn hold(&mut self, effect: u64, call: CallId, _: ExecCall) {
+    fn hold(&mut self, effect: u64, call: CallId, _: TurnId, _: ExecCall, _: Confined) {
         self.post(1, Input::Held { effect, call, group: ProcessGroup { id: i32::MAX, start: 1 } });
+    }
+
+    fn type_into(&mut self, _: CallId, _: TurnId, _: Typing) {
+        panic!("no recording types");
     }
 
     fn release(&mut self, call: &CallId) {
@@ -144,6 +150,15 @@ impl Workers for Replay {
 
     fn kill(&mut self, call: &CallId) {
         panic!("nobody kills {call}");
+    }
+
+    fn plan(&mut self, effect: u64, call: CallId, patch: Arc<str>, place: Confined) {
+        let result = empty::look(&patch, &place.cwd);
+        self.post(1, Input::Planned { effect, call, result });
+    }
+
+    fn apply(&mut self, call: CallId, planned: Arc<Planned>, _: Confined, _: TurnId) {
+        self.post(1, Input::Patched { call, result: empty::done(planned) });
     }
 
     fn timer(&mut self, timer: Timer, at: Millis) {
@@ -164,6 +179,7 @@ fn result(output: &str) -> Option<ToolResult> {
         output: output.into(),
         total_bytes,
         wall: Duration::from_secs_f64(wall),
+        is_denied: false,
     })
 }
 
@@ -181,7 +197,7 @@ pub fn run(fixture: &Fixture) -> BTreeMap<AgentPath, Vec<Vec<Value>>> {
     let disk = MemoryJournal::new();
     let settings = Settings {
         base_instructions: meta["payload"]["base_instructions"]["text"].as_str().unwrap().into(),
-        sandbox: SandboxMode::DangerFullAccess,
+        sandbox: SandboxPolicy::DangerFullAccess,
         ..Settings::default()
     };
     let mut ids = Ids::seeded(1);
@@ -203,7 +219,7 @@ pub fn run(fixture: &Fixture) -> BTreeMap<AgentPath, Vec<Vec<Value>>> {
             Some(root) => drop(world.tree.say(&root, id, text).unwrap()),
             None => {
                 let body = text.map(Body::user);
-                let first = Accepted { id, place: 0, lane: InputLane::User, wake: true, from: None, body };
+                let first = Accepted { id, place: 0, lane: InputLane::User, wake: true, from: None, body, turn: None };
                 let cwd = meta["payload"]["cwd"].as_str().unwrap();
                 world.tree.make_root(cwd, Some(&first)).unwrap();
             }

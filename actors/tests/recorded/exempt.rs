@@ -43,7 +43,7 @@ pub enum Side {
 }
 
 /// The differences of this version.
-pub const EXEMPTIONS: [Exemption; 6] = [
+pub const EXEMPTIONS: [Exemption; 5] = [
     Exemption {
         recordings: &["01-", "02-"],
         reason: "deferred tools are announced with the tool search, a later issue",
@@ -77,20 +77,6 @@ pub const EXEMPTIONS: [Exemption; 6] = [
         difference: Difference::Words {
             theirs: |item| environment(item, "  <filesystem>"),
             ours: |item| environment(item, "  <sandbox_mode>danger-full-access</sandbox_mode>"),
-        },
-    },
-    Exemption {
-        recordings: &["02-"],
-        reason: "`apply_patch` is a tool of a later issue: the model is told that there is no such tool",
-        difference: Difference::Words {
-            theirs: |item| {
-                let patch = item["call_id"].as_str().is_some_and(|call| call.starts_with("call_patch"));
-                (patch && item["type"] == "custom_tool_call_output").then(|| "what a patch came to".into())
-            },
-            ours: |item| {
-                let refused = item["output"] == "unsupported call: apply_patch";
-                (refused && item["type"] == "custom_tool_call_output").then(|| "what a patch came to".into())
-            },
         },
     },
 ];

@@ -2,6 +2,8 @@
 //! that a run of our own makes where the model says the same.
 
 mod driver;
+#[path = "../support/empty.rs"]
+mod empty;
 mod exempt;
 mod fixture;
 mod forks;

@@ -2,6 +2,9 @@
 //! a virtual clock and no runtime. The world kills the process inside any line, crashes incarnations and fails
 //! appends; after every step the fold of each rollout is compared with the state that lives.
 
+mod asks;
+#[path = "../support/empty.rs"]
+mod empty;
 mod world;
 
 use world::{Chaos, World};
@@ -45,6 +48,17 @@ fn usage_limits_lose_and_double_nothing() {
 #[test]
 fn everything_at_once() {
     run(Chaos { kills: 2, crashes: 2, failures: 2, limits: 1, ..Chaos::NONE }, seeds());
+}
+
+/// Questions are answered at any time, twice, and late, over kills and crashes: what was allowed is done once, and nothing
+/// else is done.
+#[test]
+fn answers_are_heard_once() {
+    run(Chaos { asks: true, ..Chaos::NONE }, seeds() / 2);
+    run(Chaos { asks: true, kills: 3, ..Chaos::NONE }, seeds());
+    run(Chaos { asks: true, crashes: 2, ..Chaos::NONE }, seeds() / 2);
+    run(Chaos { asks: true, kills: 2, crashes: 2, failures: 2, limits: 1, ..Chaos::NONE }, seeds());
+    run(Chaos { asks: true, crashes: 1, lag: true, ..Chaos::NONE }, seeds() / 4);
 }
 
 /// Effects wait for the disk. Nothing is killed here: what an admission promises is the durability `process`.

@@ -6,23 +6,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sapwood_actors::agent::effect::{ExecCall, Timer, ToolEnd, ToolResult};
+use sapwood_actors::agent::effect::{ExecCall, Planned, Timer, ToolEnd, ToolResult, Typing};
 use sapwood_actors::agent::settings::OnUsageLimit;
 use sapwood_actors::agent::{Agent, Input, Settings};
 use sapwood_actors::clock::Clock;
+use sapwood_actors::workers::Confined;
 use sapwood_actors::fold;
 use sapwood_actors::seat::{Message, Seat};
+use sapwood_actors::process::SandboxMode;
 use sapwood_actors::service::load;
 use sapwood_actors::shell::{Begin, Shell, Slots, Workers};
 use sapwood_actors::tree::{Activity, Supervision, Tree};
 use sapwood_mailbox::{Doorbell, Lane};
 use sapwood_model::scripted::Outcome as ScriptedOutcome;
 use sapwood_model::{ModelError, Request, Script};
+use sapwood_protocol::approval::ApprovalPolicy;
+use sapwood_protocol::asked::Asked;
 use sapwood_protocol::line::Cause;
 use sapwood_protocol::own::{Accepted, Body, InputLane, Own, ProcessGroup};
-use sapwood_protocol::{CallId, Ids, Line, Millis, SessionId, ThreadId};
+use sapwood_protocol::{CallId, Ids, Line, Millis, SessionId, ThreadId, TurnId};
 use sapwood_rollout::{Failure, Journal, Lag, MemoryJournal};
 use sapwood_supervisor::core::{self, Action, Class, Config, Event, Exit, Incarnation, Need, Ticket};
+
+use crate::{asks, empty};
 
 /// Steps after which a world that is not at rest is taken to hang.
 const MAX_STEPS: u64 = 50_000;
@@ -40,11 +46,13 @@ pub struct Chaos {
     pub limits: u32,
     /// The disk is two writes behind.
     pub lag: bool,
+    /// People and clients are asked, and answer at any time, twice, and late.
+    pub asks: bool,
 }
 
 impl Chaos {
     /// Nothing goes wrong.
-    pub const NONE: Chaos = Chaos { kills: 0, crashes: 0, failures: 0, limits: 0, lag: false };
+    pub const NONE: Chaos = Chaos { kills: 0, crashes: 0, failures: 0, limits: 0, lag: false, asks: false };
 }
 
 #[derive(Debug)]
@@ -62,12 +70,15 @@ struct Shared {
     chance: Ids,
     now: u64,
     script: Arc<Script>,
+    asks: bool,
     /// When the last action is delivered, and its number.
     acted: (u64, u64),
     /// The account is used up until then.
     limited_until: u64,
-    /// Commands that were let run, as a file outside of the program would hold them.
-    ledger: Vec<(ThreadId, CallId)>,
+    /// What was let run or change, as a file outside of the program would hold it, and whether in a sandbox.
+    pub ledger: Vec<(ThreadId, CallId, bool)>,
+    /// Commands that are held in a sandbox.
+    confined: BTreeSet<(ThreadId, CallId)>,
     /// Commands that run, by the incarnation that owns them.
     running: BTreeSet<(ThreadId, Incarnation, CallId)>,
     classes: BTreeMap<ThreadId, Option<ThreadId>>,
@@ -169,21 +180,46 @@ impl Workers for SimWorkers {
 
     fn cancel_sample(&mut self) {}
 
-    fn hold(&mut self, effect: u64, call: CallId, _: ExecCall) {
+    fn hold(&mut self, effect: u64, call: CallId, _: TurnId, _: ExecCall, place: Confined) {
+        let key = (self.1, call.clone());
+        match place.sandbox {
+            SandboxMode::DangerFullAccess => self.0.lock().confined.remove(&key),
+            _ => self.0.lock().confined.insert(key),
+        };
         // An id that no process has: a leftover of it is nobody.
         let group = ProcessGroup { id: i32::MAX, start: 1 };
         self.post(2, Input::Held { effect, call, group });
     }
 
+    fn type_into(&mut self, _: CallId, _: TurnId, _: Typing) {
+        unreachable!("no script types");
+    }
+
     fn release(&mut self, call: &CallId) {
         let mut shared = self.0.lock();
-        shared.ledger.push((self.1, call.clone()));
+        let is_confined = shared.confined.contains(&(self.1, call.clone()));
+        shared.ledger.push((self.1, call.clone(), is_confined));
         shared.running.insert((self.1, self.2, call.clone()));
+        let is_denied = is_confined && shared.asks && shared.chance.bits().is_multiple_of(4);
         let wall = Duration::from_millis(shared.chance.bits() % 60);
         let output = format!("ran {call}\n");
-        let result = ToolResult { end: ToolEnd::Exited(0), total_bytes: output.len() as u64, output, wall };
+        let total_bytes = output.len() as u64;
+        let result = ToolResult { end: ToolEnd::Exited(0), total_bytes, output, wall, is_denied };
         let input = Input::ToolEnded { call: call.clone(), result };
         shared.later(wall.as_millis() as u64, Delivery::Post(self.1, self.2, input));
+    }
+
+    fn plan(&mut self, effect: u64, call: CallId, patch: Arc<str>, place: Confined) {
+        let result = empty::look(&patch, &place.cwd);
+        self.post(2, Input::Planned { effect, call, result });
+    }
+
+    fn apply(&mut self, call: CallId, planned: Arc<Planned>, place: Confined, _: TurnId) {
+        let mut shared = self.0.lock();
+        shared.ledger.push((self.1, call.clone(), place.sandbox != SandboxMode::DangerFullAccess));
+        shared.running.insert((self.1, self.2, call.clone()));
+        let input = Input::Patched { call, result: empty::done(planned) };
+        shared.later(3, Delivery::Post(self.1, self.2, input));
     }
 
     fn kill(&mut self, call: &CallId) {
@@ -212,6 +248,8 @@ pub struct World {
     common: Common,
     tree: Arc<Tree>,
     live: BTreeMap<ThreadId, Live>,
+    /// All that was ever seen to be asked.
+    known: Vec<(ThreadId, Arc<Asked>)>,
     seed: u64,
 }
 
@@ -225,11 +263,18 @@ impl World {
         }
         let slots = (chance.bits() % 3 + 1) as u32;
         let on_usage_limit = if seed.is_multiple_of(2) { OnUsageLimit::Pause } else { OnUsageLimit::Wait };
-        let settings = Settings { slots, on_usage_limit, ..Settings::default() };
+        let approval_policy = match chaos.asks {
+            false => ApprovalPolicy::Never,
+            true if seed.is_multiple_of(3) => ApprovalPolicy::Untrusted,
+            true => ApprovalPolicy::OnRequest,
+        };
+        let settings = Settings { slots, on_usage_limit, approval_policy, ..Settings::default() };
         let clock = Arc::new(AtomicU64::new(1_795_219_433_000));
         let now = clock.load(Ordering::Relaxed);
         let session = SessionId::from(chance.thread(Millis(now)));
-        let script = Arc::new(Script::from_json(include_bytes!("script.json")).unwrap());
+        let script: &[u8] =
+            if chaos.asks { include_bytes!("script_of_asks.json") } else { include_bytes!("script.json") };
+        let script = Arc::new(Script::from_json(script).unwrap());
         let core = core::Tree::new(Config { slots, seed, ..Config::default() });
         let shared = Shared {
             core,
@@ -237,9 +282,11 @@ impl World {
             chance,
             now,
             script,
+            asks: chaos.asks,
             acted: (0, 0),
             limited_until: 0,
             ledger: Vec::new(),
+            confined: BTreeSet::new(),
             running: BTreeSet::new(),
             classes: BTreeMap::new(),
         };
@@ -247,9 +294,9 @@ impl World {
         let tree = Self::tree(session, &settings, &disk, &clock, seed);
         tree.supervise(Box::new(SimSupervision(Arc::clone(&common)))).unwrap();
         let body = Some(Body::user("begin"));
-        let first = Accepted { id: "first".into(), place: 0, lane: InputLane::User, wake: true, from: None, body };
+        let first = Accepted { id: "first".into(), place: 0, lane: InputLane::User, wake: true, from: None, body, turn: None };
         tree.make_root("/workspace", Some(&first)).unwrap();
-        Self { chaos, session, settings, disk, clock, common, tree, live: BTreeMap::new(), seed }
+        Self { chaos, session, settings, disk, clock, common, tree, live: BTreeMap::new(), known: Vec::new(), seed }
     }
 
     fn tree(
@@ -261,6 +308,32 @@ impl World {
     ) -> Arc<Tree> {
         let (journal, clock) = (Arc::new(disk.clone()), Arc::new(SimClock(Arc::clone(clock))));
         Tree::new(session, Arc::new(settings.clone()), journal, clock, Ids::seeded(seed ^ 0x5eed))
+    }
+
+    /// Somebody answers: a question that is open, most of the time, and now and then one that was.
+    fn answer(&mut self) {
+        let open: Vec<_> = (self.tree.seats().into_iter())
+            .flat_map(|seat| seat.view().asks.into_iter().map(move |asked| (Arc::clone(&seat), asked)))
+            .collect();
+        self.known.extend(open.iter().map(|(seat, asked)| (seat.thread, Arc::clone(asked))));
+        let bits = || self.common.lock().chance.bits();
+        if let Some((thread, asked)) = self.known.get(bits() as usize % self.known.len().max(1))
+            && bits().is_multiple_of(4)
+            && let Some(seat) = self.tree.seat(*thread)
+        {
+            let is_open = seat.view().asks.iter().any(|open| open.id == asked.id);
+            let heard = self.tree.answer(&seat, &asked.id, asks::any_answer(&asked.what, bits()));
+            assert!(is_open || !heard, "seed {}: {asked:?} was answered late, and heard", self.seed);
+        }
+        if open.is_empty() {
+            return;
+        }
+        let (seat, asked) = &open[bits() as usize % open.len()];
+        self.tree.answer(seat, &asked.id, asks::any_answer(&asked.what, bits()));
+        if bits().is_multiple_of(3) {
+            let heard = self.tree.answer(seat, &asked.id, asks::any_answer(&asked.what, bits()));
+            assert!(!heard, "seed {}: {asked:?} was answered twice, and both were heard", self.seed);
+        }
     }
 
     fn chance(&self, one_in: u64) -> bool {
@@ -279,7 +352,14 @@ impl World {
                 }
                 next
             };
+            if self.chaos.asks && self.chance(12) {
+                self.answer();
+            }
             let Some((_, delivery)) = next else {
+                if self.tree.activity().borrow().asking > 0 {
+                    self.answer();
+                    continue;
+                }
                 if self.go_on_after_the_limit() {
                     continue;
                 }
@@ -331,13 +411,13 @@ impl World {
         match delivery {
             Delivery::SupervisorDue(ticket) => self.common.lock().tell(Event::Due { ticket }),
             Delivery::Post(thread, inc, input) => {
-                if let Input::ToolEnded { call, .. } = &input
+                if let Input::ToolEnded { call, .. } | Input::Patched { call, .. } = &input
                     && !self.common.lock().running.remove(&(thread, inc, call.clone()))
                 {
                     return;
                 }
                 let alive = self.live.get(&thread).is_some_and(|live| live.inc == inc);
-                if alive || matches!(input, Input::ToolEnded { .. }) {
+                if alive || matches!(input, Input::ToolEnded { .. } | Input::Patched { .. }) {
                     self.post(thread, input);
                 }
             }
@@ -525,6 +605,7 @@ impl World {
         let ledger = self.common.lock().ledger.clone();
         let once: BTreeSet<_> = ledger.iter().collect();
         assert_eq!(once.len(), ledger.len(), "seed {seed}: a command ran twice: {ledger:?}");
+        let free: BTreeSet<_> = ledger.iter().filter(|(.., is_confined)| !is_confined).map(|(t, c, _)| (*t, c.clone())).collect();
 
         let files: BTreeMap<ThreadId, Vec<Line>> = (self.disk.threads().into_iter())
             .map(|thread| (thread, self.disk.read(thread).unwrap().lines().collect()))
@@ -536,6 +617,7 @@ impl World {
             assert!(agent.turn.is_none(), "seed {seed}: {thread} has an open turn at rest");
             self.check_inputs(lines);
             self.check_turns(lines);
+            asks::check(seed, lines, &free.iter().filter(|(t, _)| t == thread).map(|(_, c)| c.clone()).collect());
             if let Some(parent) = agent.identity().parent {
                 self.check_reports(*thread, lines, &files[&parent]);
             }

@@ -26,12 +26,9 @@ fn parent(cwd: PathBuf, scripts: &[String]) -> ExitCode {
         let mut held = Vec::new();
         for script in scripts {
             let command = Command {
-                argv: vec!["bash".into(), "-c".into(), script.clone()],
-                cwd: cwd.clone(),
-                env: Vec::new(),
                 sandbox: SandboxMode::DangerFullAccess,
-                timeout: None,
                 max_output: 1024,
+                ..Command::new(vec!["bash".into(), "-c".into(), script.clone()], cwd.clone())
             };
             held.push(processes.hold(command).await.expect("held"));
         }

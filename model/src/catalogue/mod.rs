@@ -51,6 +51,14 @@ pub struct ModelInfo {
     pub input_modalities: Vec<String>,
     /// It may make several calls in one answer.
     pub supports_parallel_tool_calls: bool,
+    /// The service tiers that it can be asked in.
+    pub service_tiers: Vec<ServiceTier>,
+    /// The tier that it is asked in where none is named.
+    pub default_service_tier: Option<String>,
+    /// The tools for agents that it knows (`v1`, `v2`).
+    pub multi_agent_version: Option<String>,
+    /// What a person is told of it once.
+    pub announcement: Option<String>,
 }
 
 /// An effort that a model can make.
@@ -61,6 +69,18 @@ pub struct Effort {
     /// What it means, for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+}
+
+/// A service tier.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServiceTier {
+    /// Its name in requests.
+    pub id: String,
+    /// Its name for a person.
+    pub name: String,
+    /// What it means, for a person.
+    pub description: String,
 }
 
 /// Whether a person is shown a model.
@@ -118,6 +138,10 @@ impl Catalogue {
     /// What is known of a provider's models without asking it.
     pub fn known(provider: &str) -> Self {
         Self::new(parse::known(provider), Source::Static)
+    }
+
+    fn said_before(kept: cache::List) -> Self {
+        Self::new(kept.models, Source::Cache { fetched_at: kept.fetched_at })
     }
 
     /// All models, hidden ones too, in order.
@@ -200,6 +224,14 @@ impl Catalogues {
         Self { file: folder.into().join(FILE), version: version.into() }
     }
 
+    /// The models of a provider without asking it: what it said last at this place, or what is known. The second value is
+    /// what went wrong, for a person. Reads one small file.
+    pub fn kept(&self, provider: &str, place: Option<&str>) -> (Catalogue, Vec<String>) {
+        let mut warnings = Vec::new();
+        let kept = place.and_then(|place| cache::read(&self.file, &mut warnings).take(provider, place));
+        (kept.map_or_else(|| Catalogue::known(provider), Catalogue::said_before), warnings)
+    }
+
     /// The models of a provider. `fetch` asks it, where it can be asked. What went wrong is told in the second value, for a
     /// person; there is always a list, if only an empty one. Reads and writes one small file.
     pub async fn load(
@@ -239,10 +271,7 @@ impl Catalogues {
                 }
             }
         }
-        match kept {
-            Some(kept) => (Catalogue::new(kept.models, Source::Cache { fetched_at: kept.fetched_at }), warnings),
-            None => (Catalogue::known(provider), warnings),
-        }
+        (kept.map_or_else(|| Catalogue::known(provider), Catalogue::said_before), warnings)
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Effort, ModelInfo, Visibility};
+use super::{Effort, ModelInfo, ServiceTier, Visibility};
 
 /// The longest list that is read, in bytes. Codex's, with the instructions of each model in it, has some hundred thousand.
 pub const MAX_BYTES: usize = 4 << 20;
@@ -80,6 +80,10 @@ fn rich(value: &Value) -> Option<ModelInfo> {
         priority: value["priority"].as_i64(),
         input_modalities: words(&value["input_modalities"], text),
         supports_parallel_tool_calls: value["supports_parallel_tool_calls"].as_bool().unwrap_or_default(),
+        service_tiers: words(&value["service_tiers"], tier),
+        default_service_tier: text(&value["default_service_tier"]),
+        multi_agent_version: text(&value["multi_agent_version"]),
+        announcement: text(&value["availability_nux"]["message"]),
         slug,
     })
 }
@@ -117,6 +121,14 @@ fn effort(value: &Value) -> Option<Effort> {
         Value::String(_) => Some(Effort { effort: text(value)?, description: None }),
         _ => Some(Effort { effort: name(value, "effort")?, description: text(&value["description"]) }),
     }
+}
+
+fn tier(value: &Value) -> Option<ServiceTier> {
+    Some(ServiceTier {
+        id: name(value, "id")?,
+        name: text(&value["name"]).unwrap_or_default(),
+        description: text(&value["description"]).unwrap_or_default(),
+    })
 }
 
 fn words<T>(value: &Value, read: impl Fn(&Value) -> Option<T>) -> Vec<T> {

@@ -81,7 +81,19 @@ async fn one_provider_is_asked_and_another_is_known() {
     assert_eq!((slugs(&fetched), fetched.source()), (vec!["a", "b"], Source::Provider));
     let (known, more) = world.catalogues.load("openai", None, Refresh::Always, NOW).await;
     assert_eq!(known, Catalogue::known("openai"));
-    assert_eq!(slugs(&known), ["gpt-6.1-sol", "gpt-6-astra", "gpt-5.5", "gpt-5.4"]);
+    let of_openai = [
+        "gpt-6.1-sol",
+        "gpt-6-astra",
+        "gpt-6-sol",
+        "gpt-6-luna",
+        "gpt-5.6-sol",
+        "gpt-6.1-terra",
+        "gpt-5.6-terra",
+        "gpt-5.6-luna",
+        "gpt-5.5",
+        "gpt-5.4",
+    ];
+    assert_eq!(slugs(&known), of_openai);
     assert_eq!((warnings, more), (Vec::new(), Vec::new()));
     let (nothing, _) = world.catalogues.load("rehearsal", None, Refresh::Always, NOW).await;
     assert_eq!((nothing.models(), nothing.source()), (&[][..], Source::Static));
@@ -105,7 +117,9 @@ fn the_rich_form_is_read_and_what_is_not_understood_is_passed_over() {
         {"slug": "first", "display_name": "First", "description": "All of it.", "priority": 1, "visibility": "list",
          "context_window": 1000, "effective_context_window_percent": 90, "default_reasoning_level": "low",
          "supported_reasoning_levels": [{"effort": "low", "description": "Quick"}, {"effort": "high"}, 7],
-         "input_modalities": ["text", "image"], "supports_parallel_tool_calls": true},
+         "input_modalities": ["text", "image"], "multi_agent_version": "v2", "default_service_tier": "priority",
+         "service_tiers": [{"id": "priority", "name": "Fast", "description": "Quicker"}, {"name": "without an id"}],
+         "availability_nux": {"message": "It is there."}, "supports_parallel_tool_calls": true},
         {"slug": ""}, {"name": "nobody"}, 5, {"slug": "first", "priority": 2},
         {"slug": "without"},
     ]});
@@ -127,6 +141,10 @@ fn the_rich_form_is_read_and_what_is_not_understood_is_passed_over() {
         priority: Some(1),
         input_modalities: vec!["text".into(), "image".into()],
         supports_parallel_tool_calls: true,
+        service_tiers: vec![ServiceTier { id: "priority".into(), name: "Fast".into(), description: "Quicker".into() }],
+        default_service_tier: Some("priority".into()),
+        multi_agent_version: Some("v2".into()),
+        announcement: Some("It is there.".into()),
     };
     assert_eq!(catalogue.models()[0], first);
     assert_eq!(catalogue.context_window("first"), Some(900));

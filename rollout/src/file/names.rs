@@ -1,12 +1,17 @@
 //! Names of threads, in Codex's `session_index.jsonl`: one line for each naming, the last one of a thread counts.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::thread::{sleep, yield_now};
+use std::time::{Duration, Instant};
 
-use sapwood_protocol::ThreadId;
-use serde::Deserialize;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use sapwood_protocol::{Millis, ThreadId};
+use serde::{Deserialize, Serialize};
 
 use crate::source::{self, Source};
 
@@ -17,11 +22,54 @@ const FILE: &str = "session_index.jsonl";
 /// was named earlier and never since has no name to us.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
-#[derive(Deserialize)]
+/// The file whose lock is held while one is written.
+const LOCK: &str = "session_index.jsonl.lock";
+
+/// How long that lock may be somebody else's. A name is written in some ten microseconds.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Serialize, Deserialize)]
 struct Naming {
     id: ThreadId,
     #[serde(default)]
     thread_name: Option<String>,
+    #[serde(default)]
+    updated_at: Option<String>,
+}
+
+/// Adds a name, in one write.
+pub(super) fn append(home: &Path, thread: ThreadId, name: &str, now: Millis) -> io::Result<()> {
+    let _lock = lock(&home.join(LOCK))?;
+    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(home.join(FILE))?;
+    let naming = Naming { id: thread, thread_name: Some(name.to_owned()), updated_at: Some(now.timestamp()) };
+    let mut line = Vec::with_capacity(160);
+    if source::is_torn(&file, file.len()?)? {
+        // Left by somebody who died here; the next line is not to be a part of it.
+        line.push(b'\n');
+    }
+    serde_json::to_writer(&mut line, &naming)?;
+    line.push(b'\n');
+    file.write_all(&line)
+}
+
+/// Closing the file gives the lock back.
+fn lock(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let start = Instant::now();
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => {
+                // There is no flock with a time limit.
+                if start.elapsed() < Duration::from_millis(1) { yield_now() } else { sleep(Duration::from_millis(1)) }
+            }
+            Err(Errno::WOULDBLOCK) => {
+                let why = "the lock of the names is held for seconds; stop the process that holds it";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// The names of a home. A line that cannot be read is passed over, as Codex does; a home without the file has none.

@@ -17,14 +17,23 @@ fn command(call: &str, cmd: &str, result: Option<ToolResult>) -> Event {
     let item = Shown::Command { call: call.into(), command: cmd.to_owned(), result };
     let turn = "t".into();
     if matches!(&item, Shown::Command { result: Some(_), .. }) {
-        Event::ItemCompleted { turn, item }
+        Event::ItemCompleted { turn, item, snapshot: None }
     } else {
-        Event::ItemStarted { turn, item }
+        Event::ItemStarted { turn, item, snapshot: None }
     }
 }
 
 fn ended(outcome: Outcome) -> Event {
-    Event::TurnEnded { turn: "t".into(), outcome, message: None, usage: Usage::default() }
+    Event::TurnEnded {
+        turn: "t".into(),
+        outcome,
+        message: None,
+        usage: Usage::default(),
+        root: "t".into(),
+        error: None,
+        started: Millis(0),
+        ended: Millis(0),
+    }
 }
 
 fn working() -> Facts {
@@ -82,7 +91,7 @@ fn each_state_is_told_from_the_facts() {
 
 #[test]
 fn open_calls_are_shown_until_they_end() {
-    let start = happened(90_000, Event::TurnStarted { turn: "t".into() });
+    let start = happened(90_000, Event::TurnStarted { turn: "t".into(), root: "t".into(), started: Millis(90_000) });
     let build = happened(91_000, command("a", "cargo build\nls", None));
     let list = happened(92_000, command("b", "ls", None));
     let built = happened(93_000, command("a", "cargo build", Some(ToolResult::nothing())));
@@ -123,7 +132,7 @@ fn a_wait_is_a_state_and_other_tools_have_words() {
     let collab = |tool, prompt: Option<&str>| {
         let prompt = prompt.map(str::to_owned);
         let item = Shown::Collab { call: "c".into(), tool, agents: Vec::new(), prompt, ok: None };
-        happened(1, Event::ItemStarted { turn: "t".into(), item })
+        happened(1, Event::ItemStarted { turn: "t".into(), item, snapshot: None })
     };
     assert_eq!(shown(&[collab("wait", None)], &working()).1, "");
     assert_eq!(shown(&[collab("spawn_agent", Some("count\nlines"))], &working()).1, "spawns an agent: count lines");

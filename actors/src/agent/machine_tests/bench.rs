@@ -132,7 +132,7 @@ impl Bench {
     /// The user says something.
     pub fn say(&mut self, id: &str, text: &str) -> Did {
         let body = Some(Body::user(text));
-        self.accept(Accepted { id: id.into(), place: 0, lane: InputLane::User, wake: true, from: None, body })
+        self.accept(Accepted { id: id.into(), place: 0, lane: InputLane::User, wake: true, from: None, body, turn: None })
     }
 
     /// Mail comes in from thread `from`, its `n`-th.
@@ -181,7 +181,7 @@ impl Bench {
     pub fn ended(&mut self, call: &str) -> Did {
         let output = format!("{call} ran\n");
         let total_bytes = output.len() as u64;
-        let result = ToolResult { end: ToolEnd::Exited(0), output, total_bytes, wall: std::time::Duration::ZERO };
+        let result = ToolResult { end: ToolEnd::Exited(0), output, total_bytes, ..ToolResult::nothing() };
         self.does(Input::ToolEnded { call: call.into(), result })
     }
 
@@ -203,7 +203,12 @@ impl Bench {
             Effect::Sample { request, .. } => format!("sample#{}", request.origin.attempt),
             Effect::CancelSample => "cancel".into(),
             Effect::Hold { call, .. } => format!("hold({call})"),
+            Effect::Plan { call, .. } => format!("plan({call})"),
+            Effect::Apply { call, .. } => format!("apply({call})"),
             Effect::Release { call } => format!("release({call})"),
+            Effect::Plan { call, .. } => format!("plan({call})"),
+            Effect::Apply { call, .. } => format!("apply({call})"),
+            Effect::Type { call, .. } => format!("type({call})"),
             Effect::Kill { call } => format!("kill({call})"),
             Effect::KillLeftover(group) => format!("killLeftover({})", group.id),
             Effect::Ask { call, .. } => format!("ask({call})"),
@@ -213,6 +218,7 @@ impl Bench {
             Effect::Timer { timer: Timer::Wait(call), at } => format!("timer({call} {})", at.since(self.now).0),
             Effect::Timer { timer, at } => format!("timer({timer:?} {})", at.since(self.now).0),
             Effect::Notify(Event::TurnEnded { outcome, .. }) => format!("ended({outcome:?})"),
+            Effect::Notify(Event::Dropped { .. }) => "dropped".into(),
             Effect::Notify(Event::Paused { by_itself, .. }) => format!("paused(byItself: {by_itself})"),
             Effect::Notify(Event::Warning(text)) => format!("warning({text})"),
             Effect::Notify(_) => return None,

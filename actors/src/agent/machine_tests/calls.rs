@@ -177,8 +177,13 @@ fn calls_that_cannot_be_understood_are_answered_in_few_words() {
         ),
         (
             "custom",
+            json!({"type": "custom_tool_call", "id": "ctc_a", "call_id": "a", "name": "no_patch", "input": huge}),
+            "unsupported call: no_patch",
+        ),
+        (
+            "huge patch",
             json!({"type": "custom_tool_call", "id": "ctc_a", "call_id": "a", "name": "apply_patch", "input": huge}),
-            "unsupported call: apply_patch",
+            "apply_patch verification failed: invalid patch: it has 10485760 bytes",
         ),
     ];
     for (what, call, start) in table {

@@ -1,5 +1,7 @@
 //! The machine as tables: a state and an input, and the lines and effects that follow.
 
+mod background;
+mod asks;
 mod bench;
 mod calls;
 mod forks;

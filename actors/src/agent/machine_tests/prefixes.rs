@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sapwood_model::{ModelError, Refusal};
 use sapwood_protocol::Line;
 use sapwood_protocol::item::MailKind;
-use sapwood_protocol::own::{Accepted, Body, InputLane, Own, ThreadSettings};
+use sapwood_protocol::own::{Accepted, Body, InputLane, Own, Said, ThreadSettings};
 use serde_json::{Value, json};
 
 use super::super::effect::{Answer, Ask, Effect, Input, Interrupter, Timer};
@@ -27,10 +27,10 @@ fn tree_answers(bench: &mut Bench, output: &str) {
 fn set(bench: &mut Bench, id: &str, text: Option<&str>) {
     let settings = ThreadSettings { model: Some(id.into()), ..ThreadSettings::default() };
     let (wake, body) = match text {
-        Some(text) => (true, Body::User { text: text.into(), settings: Some(Box::new(settings)) }),
+        Some(text) => (true, Body::User(Said { settings: Some(Box::new(settings)), ..Said::text(text) })),
         None => (false, Body::Settings { settings }),
     };
-    bench.accept(Accepted { id: id.into(), place: 0, lane: InputLane::User, wake, from: None, body: Some(body) });
+    bench.accept(Accepted { id: id.into(), place: 0, lane: InputLane::User, wake, from: None, body: Some(body), turn: None });
 }
 
 /// A child's life with everything in it that it can write.

@@ -91,7 +91,7 @@ fn what_is_reported_of_each_end() {
     assert!(by_other.effects.last().unwrap().ends_with(" Cancelled)"), "{by_other:?}");
     assert_eq!(
         interrupted(Interrupter::Agent(thread(1))),
-        did(&[&lines("Requester")], &["cancel", "giveBack", "ended(Cancelled)"]),
+        did(&[&lines("Requester")], &["cancel", "dropped", "giveBack", "ended(Cancelled)"]),
         "its requester is not told what it did itself"
     );
 

@@ -1,7 +1,8 @@
 //! Settings are inputs: in one queue with what is said, applied in order, and told when they are in force (T016, T031).
 
+use sapwood_model::ModelError;
 use sapwood_protocol::item::MailKind;
-use sapwood_protocol::own::{Accepted, Body, InputLane, ThreadSettings};
+use sapwood_protocol::own::{Accepted, Body, InputLane, Said, ThreadSettings};
 use serde_json::{Value, json};
 
 use super::super::Settings;
@@ -21,11 +22,11 @@ fn root() -> Bench {
 }
 
 fn model(model: &str, effort: Option<&str>) -> ThreadSettings {
-    ThreadSettings { provider: None, model: Some(model.into()), effort: Some(effort.map(Into::into)) }
+    ThreadSettings { provider: None, model: Some(model.into()), effort: Some(effort.map(Into::into)), ..ThreadSettings::default() }
 }
 
 fn input(id: &str, body: Body, wake: bool) -> Accepted {
-    Accepted { id: id.into(), place: 0, lane: InputLane::User, wake, from: None, body: Some(body) }
+    Accepted { id: id.into(), place: 0, lane: InputLane::User, wake, from: None, body: Some(body), turn: None }
 }
 
 fn set(bench: &mut Bench, id: &str, settings: ThreadSettings) -> Did {
@@ -116,7 +117,7 @@ fn an_input_may_carry_settings_and_a_running_turn_keeps_its_own() {
     let mut bench = root();
     bench.turn();
     let settings = Some(Box::new(model("second", None)));
-    bench.accept(input("u2", Body::User { text: "steer".into(), settings }, true));
+    bench.accept(input("u2", Body::User(Said { settings, ..Said::text("steer") }), true));
     let spawn = collab("s", "spawn_agent", &json!({"task_name": "a", "message": "go"}));
     let answered = bench.answer(&[spawn]);
     assert_eq!(answered.effects, ["ask(s)"]);
@@ -182,13 +183,14 @@ fn a_provider_is_asked_from_the_turn_on_that_comes_after_it_was_set() {
     assert_eq!(asked(&bench), "p");
     bench.answer(&[text("done")]);
     let settings = Some(Box::new(provider("q")));
-    bench.accept(input("u2", Body::User { text: "and now".into(), settings }, true));
+    bench.accept(input("u2", Body::User(Said { settings, ..Said::text("and now") }), true));
     let begun = bench.does(Input::Granted);
     assert_eq!(begun.batches, ["thread_settings_applied task_started turn_context user!u2 shown:UserMessage"]);
     assert_eq!(asked(&bench), "q");
 
     // Set while a turn runs, and that turn is ended before what was said next.
     set(&mut bench, "s1", provider("r"));
+    bench.sampled(Err(ModelError::Cut { why: "it broke off".into() }));
     bench.say("u3", "rather this");
     let turn = bench.turn_id();
     bench.does(Input::Interrupt { turn, by: Interrupter::User });

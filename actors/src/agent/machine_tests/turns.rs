@@ -91,7 +91,7 @@ fn a_turn_is_for_its_user_then_for_who_gives_a_task_then_for_who_reports() {
 #[test]
 fn an_input_without_words_is_consumed_by_the_start_of_its_turn() {
     let mut bench = Bench::root();
-    bench.accept(Accepted { id: "go".into(), place: 0, lane: InputLane::User, wake: true, from: None, body: None });
+    bench.accept(Accepted { id: "go".into(), place: 0, lane: InputLane::User, wake: true, from: None, body: None, turn: None });
     assert_eq!(
         bench.does(Input::Granted),
         did(&["task_started!go developer user turn_context thread_settings_applied"], &["sample#1"])
@@ -99,15 +99,15 @@ fn an_input_without_words_is_consumed_by_the_start_of_its_turn() {
 }
 
 #[test]
-fn what_is_said_while_the_final_answer_comes_is_answered_in_the_same_turn() {
+fn what_is_said_while_the_model_answers_is_not_kept_waiting() {
     let mut bench = Bench::root();
     bench.turn();
-    assert_eq!(bench.say("u2", "wait, also this"), did(&[], &[]));
-    assert_eq!(
-        bench.answer(&[text("done")]),
-        did(&["shown:AgentMessage assistant usage", "user!u2 shown:UserMessage"], &["sample#1"])
-    );
-    assert_eq!(bench.mail(3, 4, MailKind::FinalAnswer), did(&[], &[]));
+    let effect = bench.machine.volatile().sampling.expect("a request is under way");
+    let cut = did(&["user!u2 shown:UserMessage"], &["cancel", "dropped", "sample#1"]);
+    assert_eq!(bench.say("u2", "wait, also this"), cut, "it is asked anew, with what was said");
+    let late = Input::Sampled { effect, result: Ok(Response { items: Vec::new(), ..Response::default() }) };
+    assert_eq!(bench.does(late), did(&[], &[]), "the answer that was cut comes too late");
+    assert_eq!(bench.mail(3, 4, MailKind::FinalAnswer), did(&[], &[]), "mail cuts nothing");
     assert_eq!(
         bench.answer(&[text("done again")]).batches,
         ["shown:AgentMessage assistant usage", "token_count task_complete"],
@@ -115,6 +115,21 @@ fn what_is_said_while_the_final_answer_comes_is_answered_in_the_same_turn() {
     );
     assert_eq!(bench.machine.agent().inbox.len(), 1);
     assert_eq!(bench.say("u3", "later"), did(&[], &["want(NewTurn)"]), "said after the end: a new turn");
+}
+
+#[test]
+fn what_is_said_makes_a_failing_request_another_one() {
+    let mut bench = Bench::root();
+    bench.turn();
+    let failed = || Err(ModelError::Cut { why: "it broke off".into() });
+    bench.sampled(failed());
+    assert_eq!(bench.say("u2", "and this"), did(&[], &[]), "it is tried again when its pause is over");
+    let again = bench.does(Input::Due(Timer::Retry));
+    assert_eq!(again, did(&["user!u2 shown:UserMessage"], &["sample#1"]), "with all its tries");
+    bench.sampled(failed());
+    assert_eq!(bench.does(Input::Due(Timer::Retry)), did(&[], &["sample#2"]));
+    let cut = did(&["user!u3 shown:UserMessage"], &["cancel", "dropped", "sample#1"]);
+    assert_eq!(bench.say("u3", "and that"), cut);
 }
 
 #[test]
@@ -200,11 +215,12 @@ fn an_interrupt_ends_the_turn_that_it_names_and_no_other() {
     let other = Input::Interrupt { turn: "another".into(), by: Interrupter::User };
     assert_eq!(bench.does(other), did(&[], &[]));
     assert_eq!(bench.turn_id(), turn);
-    bench.say("u2", "steered");
+    bench.sampled(Err(ModelError::Cut { why: "it broke off".into() }));
+    assert_eq!(bench.say("u2", "steered"), did(&[], &[]));
     let this = || Input::Interrupt { turn: turn.clone(), by: Interrupter::User };
     assert_eq!(
         bench.does(this()),
-        did(&["developer turn_aborted!Requester"], &["cancel", "giveBack", "ended(Cancelled)", "want(NewTurn)"]),
+        did(&["developer turn_aborted!Requester"], &["giveBack", "ended(Cancelled)", "want(NewTurn)"]),
         "what was accepted is not lost with the turn"
     );
     assert_eq!(bench.does(this()), did(&[], &[]), "it has ended");

@@ -1,0 +1,43 @@
+//! Methods that need no thread in memory: configuration, models, accounts, and short lists.
+//!
+//! Each asks the [`Program`](crate::program::Program); what it reads of files is read where that blocks nobody.
+
+mod account;
+mod config;
+mod lists;
+mod models;
+mod page;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::program::{HasProgram, Program, ProgramError};
+use crate::router::{Method, Reply};
+use crate::rpc::RpcError;
+
+/// The rows of these methods.
+pub fn table<S: HasProgram>() -> Vec<Method<S>> {
+    [account::table(), config::table(), lists::table(), models::table()].into_iter().flatten().collect()
+}
+
+/// Answers with what the program says, which may read files.
+async fn answer<S: HasProgram, T: Serialize + Send + 'static>(
+    service: Arc<S>,
+    reply: Reply,
+    ask: impl FnOnce(&dyn Program) -> Result<T, ProgramError> + Send + 'static,
+) {
+    reply.send(blocking(service, ask).await);
+}
+
+/// What the program says, without holding up whoever else uses this thread.
+async fn blocking<S: HasProgram, T: Send + 'static>(
+    service: Arc<S>,
+    ask: impl FnOnce(&dyn Program) -> Result<T, ProgramError> + Send + 'static,
+) -> Result<T, RpcError> {
+    let asked = tokio::task::spawn_blocking(move || ask(&**service.program())).await;
+    // It can only fail by a panic of ours, or at the end of the program.
+    asked.map_err(|error| RpcError::internal(error.to_string()))?.map_err(RpcError::from)
+}

@@ -1,0 +1,482 @@
+//! What was told of one thread, and what is to be told of it next.
+//!
+//! A feed says what happened; clients are told in the order that they know (`goals-and-rollouts.md` F.2): a turn before its
+//! items, an item's begin before its end, and of one turn every end before its own. What the feed lost, a crash or a
+//! client's slowness, is told from the rollout ([`Story::catch_up`]): whatever was begun ends, once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sapwood_actors::agent::Event;
+use sapwood_actors::agent::effect::{Part, Shown, Snapshot};
+use sapwood_actors::agent::plan::PlanUpdate;
+use sapwood_model::SafetyBuffering;
+use sapwood_protocol::app::item::{ItemKind, ThreadItem};
+use sapwood_protocol::app::thread::{ActiveFlag, ThreadStatus};
+use sapwood_protocol::app::turn::{Turn, TurnError, TurnItemsView, TurnStatus};
+use sapwood_protocol::asked::{Asked, What};
+use sapwood_protocol::ids::AskId;
+use sapwood_protocol::own::Outcome;
+use sapwood_protocol::{Millis, TurnId, Usage};
+use serde_json::{Map, Value};
+
+use crate::history::{self, Spent};
+
+/// Something that clients are told of a thread.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Told {
+    /// How it is now.
+    Status(ThreadStatus),
+    /// A turn began.
+    TurnStarted(Turn),
+    /// An item began.
+    ItemStarted { turn: TurnId, item: ThreadItem, at: Millis },
+    /// An item is complete.
+    ItemCompleted { turn: TurnId, item: ThreadItem, at: Millis },
+    /// Another part of a reasoning's summary begins.
+    SummaryPart { turn: TurnId, item: Arc<str>, part: u64 },
+    /// More of an item's text.
+    Delta { turn: TurnId, item: Arc<str>, part: Part, text: String },
+    /// The model typed into a command that goes on, or looked at it.
+    Typed { turn: TurnId, item: Arc<str>, session: i32, chars: String },
+    /// Tokens so far.
+    Usage { turn: TurnId, total: Usage, last: Usage },
+    /// A turn failed, or one of its requests did and is tried again.
+    Error { turn: TurnId, error: TurnError, will_retry: bool },
+    /// A turn ended.
+    TurnCompleted(Turn),
+    /// The settings of the thread have changed.
+    Settings,
+    /// The plan has changed.
+    Plan { turn: TurnId, plan: Arc<PlanUpdate> },
+    /// What the turn has changed in files.
+    Diff { turn: TurnId, diff: Arc<str> },
+    /// The provider holds output back.
+    SafetyBuffering { turn: TurnId, what: Arc<SafetyBuffering> },
+    /// Another model answers.
+    Rerouted { turn: TurnId, from: Arc<str>, to: Arc<str> },
+    /// The messages that wait are others.
+    Queue,
+    /// Somebody is asked.
+    Asked { turn: TurnId, asked: Arc<Asked> },
+    /// What was asked is answered, or no question any more.
+    Resolved(Arc<Asked>),
+    /// Something a person should know.
+    Warning(String),
+}
+
+/// What was told of one thread.
+#[derive(Debug, Default)]
+pub(crate) struct Story {
+    open: Option<OpenTurn>,
+    /// How it was when last told; nothing before that.
+    status: Option<ThreadStatus>,
+    /// What is asked in the open turn and not answered.
+    asks: BTreeMap<AskId, Arc<Asked>>,
+    /// The tokens that were told last.
+    spent: Option<Spent>,
+    /// Commands that go on without their turn.
+    detached: BTreeSet<Arc<str>>,
+}
+
+#[derive(Debug)]
+struct OpenTurn {
+    id: TurnId,
+    started: Millis,
+    /// Items that began, and whether they are complete.
+    items: BTreeMap<Arc<str>, ItemState>,
+    /// The model's newest message.
+    message: Option<ThreadItem>,
+}
+
+#[derive(Debug)]
+enum ItemState {
+    Open { item: ThreadItem, is_streamed: bool, summaries: u64 },
+    Complete,
+}
+
+impl Story {
+    /// A story of a thread that was as this, with this turn open, before anybody was told.
+    pub fn since(status: ThreadStatus, open: Option<TurnId>) -> Self {
+        let open = open.map(|id| OpenTurn { id, started: Millis(0), items: BTreeMap::new(), message: None });
+        Self { status: Some(status), open, ..Self::default() }
+    }
+
+    /// The open turn, as far as was told.
+    pub fn open(&self) -> Option<&TurnId> {
+        self.open.as_ref().map(|turn| &turn.id)
+    }
+
+    /// How the thread is, as far as was told.
+    pub fn status(&self) -> ThreadStatus {
+        self.status.clone().unwrap_or(ThreadStatus::Idle)
+    }
+
+    /// What the thread had spent before anybody was told.
+    pub fn had_spent(&mut self, spent: Spent) {
+        self.spent = self.spent.or(Some(spent));
+    }
+
+    /// What is to be told of a change, in order.
+    pub fn tell(&mut self, at: Millis, event: Event) -> Vec<Told> {
+        let mut told = Vec::new();
+        match event {
+            Event::TurnStarted { turn, root, started } => self.begin(turn, Some(root), started, &mut told),
+            Event::ItemStarted { turn, snapshot: Some(snapshot), .. } => {
+                self.started(&turn, &snapshot, &mut told);
+            }
+            Event::ItemCompleted { turn, snapshot: Some(snapshot), item } => {
+                self.completed(&turn, &snapshot, at, matches!(item, Shown::Agent { .. }), &mut told);
+            }
+            Event::Delta { turn, item, part, text } => self.delta(turn, item.as_str(), part, text, &mut told),
+            Event::Retrying { message, .. } => self.retrying(message, at, &mut told),
+            Event::Dropped { .. } => {
+                self.drop_streamed(at, &mut told);
+                told.extend(self.spent());
+            }
+            Event::Usage { last, thread, .. } => {
+                self.spent = Some(Spent { total: thread, last });
+                told.extend(self.spent());
+            }
+            Event::TurnEnded { turn, outcome, message, root, error, started, ended, .. } => {
+                let error = (outcome == Outcome::Failed)
+                    .then(|| TurnError::recorded(message.unwrap_or_default(), error.as_deref()));
+                let status = match outcome {
+                    Outcome::Completed => TurnStatus::Completed,
+                    Outcome::Failed | Outcome::Quarantined => TurnStatus::Failed,
+                    Outcome::Cancelled | Outcome::Lost => TurnStatus::Interrupted,
+                };
+                let end = End { root, status, error, started, ended };
+                self.end(turn, &end, at, &mut told);
+            }
+            Event::Asked { turn, asked } => self.asked(turn, asked, &mut told),
+            Event::Resolved { asked, .. } => self.resolved(asked, &mut told),
+            Event::Detached { turn, item } => self.detach(&turn, item.as_str()),
+            Event::Typed { turn, item, session, chars } => {
+                told.push(Told::Typed { turn, item: item.as_str().into(), session, chars });
+            }
+            Event::SettingsApplied => told.push(Told::Settings),
+            Event::Plan { turn, plan } => told.push(Told::Plan { turn, plan }),
+            Event::Diff { turn, diff } => told.push(Told::Diff { turn, diff }),
+            Event::SafetyBuffering { turn, what } => told.push(Told::SafetyBuffering { turn, what }),
+            Event::Rerouted { turn, from, to } => told.push(Told::Rerouted { turn, from, to }),
+            Event::Warning(text) => told.push(Told::Warning(text)),
+            Event::Paused { message, .. } => told.push(Told::Warning(message)),
+            Event::Waiting { why, .. } => told.push(Told::Warning(why)),
+            Event::ItemStarted { .. }
+            | Event::ItemCompleted { .. }
+            | Event::Sent
+            | Event::Resync => {}
+            Event::QueueChanged => told.push(Told::Queue),
+        }
+        told
+    }
+
+    fn asked(&mut self, turn: TurnId, asked: Arc<Asked>, told: &mut Vec<Told>) {
+        if self.open() != Some(&turn) || self.asks.insert(asked.id.clone(), Arc::clone(&asked)).is_some() {
+            return;
+        }
+        let status = self.active();
+        told.extend(self.is_now(status));
+        told.push(Told::Asked { turn, asked });
+    }
+
+    fn resolved(&mut self, asked: Arc<Asked>, told: &mut Vec<Told>) {
+        if self.asks.remove(&asked.id).is_none() {
+            return;
+        }
+        told.push(Told::Resolved(asked));
+        let status = self.active();
+        told.extend(self.is_now(status));
+    }
+
+    /// Nobody is asked any more: what was open is over with its turn.
+    fn withdraw(&mut self, told: &mut Vec<Told>) {
+        told.extend(std::mem::take(&mut self.asks).into_values().map(Told::Resolved));
+    }
+
+    /// The feed lost changes, or an incarnation ended without a word: what is missing, by the rollout. `turns` are the newest
+    /// ones, the oldest first, and among them all that began since the open one.
+    pub fn catch_up(&mut self, turns: &[Turn], now: Millis) -> Vec<Told> {
+        let mut told = Vec::new();
+        turns.iter().for_each(|turn| self.ended_beside(turn, now, &mut told));
+        let from = match &self.open {
+            Some(open) => turns.iter().position(|turn| turn.id == open.id),
+            None => turns.iter().position(|turn| turn.status == TurnStatus::InProgress),
+        };
+        for turn in from.map_or(&[][..], |from| &turns[from..]) {
+            if self.open.as_ref().is_none_or(|open| open.id != turn.id) {
+                let started = Millis(turn.started_at.unwrap_or_default() * 1000);
+                self.begin(turn.id.clone(), turn.root_turn_id.clone(), started, &mut told);
+            }
+            for item in &turn.items {
+                let is_running = turn.status == TurnStatus::InProgress && is_in_progress(item);
+                self.known(&turn.id, item, now, is_running, &mut told);
+            }
+            if turn.status != TurnStatus::InProgress {
+                self.withdraw(&mut told);
+                self.close_items(now, &mut told);
+                told.extend(self.rests(turn.status));
+                told.extend(failure(&turn.id, turn.error.clone()));
+                let message = self.open.take().and_then(|open| open.message);
+                told.push(Told::TurnCompleted(Turn { items: message.into_iter().collect(), ..summary(turn.clone()) }));
+            }
+        }
+        if from.is_none() && self.open.is_some() {
+            // The rollout knows nothing of it any more: it was taken back.
+            self.withdraw(&mut told);
+            self.close_items(now, &mut told);
+            told.extend(self.rests(TurnStatus::Interrupted));
+            if let Some(open) = self.open.take() {
+                let turn = Turn { started_at: Some(open.started.secs()), ..Turn::begun(open.id) };
+                told.push(Told::TurnCompleted(Turn { status: TurnStatus::Interrupted, ..turn }));
+            }
+        }
+        told
+    }
+
+    /// All of these turns, to one who missed a part of them.
+    pub fn tell_again(&mut self, turns: &[Turn], status: ThreadStatus, now: Millis) -> Vec<Told> {
+        let mut told = Vec::new();
+        for turn in turns {
+            self.open = None;
+            let started = Millis(turn.started_at.unwrap_or_default() * 1000);
+            self.begin(turn.id.clone(), turn.root_turn_id.clone(), started, &mut told);
+            told.extend(self.catch_up(std::slice::from_ref(turn), now));
+        }
+        told.retain(|told| !matches!(told, Told::Status(_)));
+        told.insert(0, Told::Status(status));
+        told
+    }
+
+    fn begin(&mut self, id: TurnId, root: Option<TurnId>, started: Millis, told: &mut Vec<Told>) {
+        self.asks.clear();
+        told.extend(self.is_now(ThreadStatus::Active { active_flags: Vec::new() }));
+        let turn = Turn { started_at: Some(started.secs()), root_turn_id: root, ..Turn::begun(id.clone()) };
+        told.push(Told::TurnStarted(turn));
+        self.open = Some(OpenTurn { id, started, items: BTreeMap::new(), message: None });
+    }
+
+    fn started(&mut self, turn: &TurnId, snapshot: &Snapshot, told: &mut Vec<Told>) {
+        let Some(open) = self.open.as_mut().filter(|open| open.id == *turn) else { return };
+        let Some(item) = history::item(&snapshot.item, Some(snapshot.started.0), None) else { return };
+        let state = ItemState::Open { item: item.clone(), is_streamed: snapshot.is_streamed, summaries: 0 };
+        if open.items.insert(item.id().into(), state).is_none() {
+            told.push(Told::ItemStarted { turn: turn.clone(), item, at: snapshot.started });
+        }
+    }
+
+    /// A command goes on without its turn: the end of the turn is not its own.
+    fn detach(&mut self, turn: &TurnId, item: &str) {
+        let open = self.open.as_mut().filter(|open| open.id == *turn);
+        if let Some((id, ItemState::Open { .. })) = open.and_then(|open| open.items.remove_entry(item)) {
+            self.detached.insert(id);
+        }
+    }
+
+    /// Commands that went on have ended, and nobody heard of it.
+    fn ended_beside(&mut self, turn: &Turn, at: Millis, told: &mut Vec<Told>) {
+        for item in turn.items.iter().filter(|item| !is_in_progress(item)) {
+            if !self.detached.remove(item.id()) {
+                continue;
+            }
+            if let Some(open) = self.open.as_mut().filter(|open| open.id == turn.id) {
+                open.items.insert(item.id().into(), ItemState::Complete);
+            }
+            told.push(Told::ItemCompleted { turn: turn.id.clone(), item: item.clone(), at });
+        }
+    }
+
+    fn completed(&mut self, turn: &TurnId, snapshot: &Snapshot, at: Millis, says: bool, told: &mut Vec<Told>) {
+        let completed = snapshot.completed.unwrap_or(at);
+        let Some(item) = history::item(&snapshot.item, Some(snapshot.started.0), Some(completed.0)) else { return };
+        let open = self.open.as_mut().filter(|open| open.id == *turn);
+        if self.detached.remove(item.id()) {
+            open.and_then(|open| open.items.insert(item.id().into(), ItemState::Complete));
+            told.push(Told::ItemCompleted { turn: turn.clone(), item, at: completed });
+            return;
+        }
+        let Some(open) = open else { return };
+        match open.items.insert(item.id().into(), ItemState::Complete) {
+            Some(ItemState::Complete) => return,
+            Some(ItemState::Open { .. }) => {}
+            // Nothing is complete that did not begin.
+            None => {
+                let begun = history::item(&snapshot.item, Some(snapshot.started.0), None);
+                let item = begun.unwrap_or_else(|| item.clone());
+                told.push(Told::ItemStarted { turn: turn.clone(), item, at: snapshot.started });
+            }
+        }
+        if says {
+            open.message = Some(item.clone());
+        }
+        told.push(Told::ItemCompleted { turn: turn.clone(), item, at: completed });
+    }
+
+    /// An item as the rollout has it.
+    fn known(&mut self, turn: &TurnId, item: &ThreadItem, at: Millis, is_running: bool, told: &mut Vec<Told>) {
+        let Some(open) = &mut self.open else { return };
+        let state = match is_running {
+            true => ItemState::Open { item: item.clone(), is_streamed: false, summaries: 0 },
+            false => ItemState::Complete,
+        };
+        let before = open.items.insert(item.id().into(), state);
+        if matches!(before, Some(ItemState::Complete)) {
+            open.items.insert(item.id().into(), ItemState::Complete);
+            return;
+        }
+        if before.is_none() {
+            told.push(Told::ItemStarted { turn: turn.clone(), item: begun(item), at });
+        }
+        if !is_running {
+            if item.kind() == ItemKind::AgentMessage {
+                open.message = Some(item.clone());
+            }
+            told.push(Told::ItemCompleted { turn: turn.clone(), item: item.clone(), at });
+        }
+    }
+
+    fn delta(&mut self, turn: TurnId, id: &str, part: Part, text: String, told: &mut Vec<Told>) {
+        if let Some(item) = self.detached.get(id) {
+            return told.push(Told::Delta { turn, item: Arc::clone(item), part, text });
+        }
+        let Some(open) = self.open.as_mut().filter(|open| open.id == turn) else { return };
+        let Some((item, ItemState::Open { summaries, .. })) = open.items.get_key_value(id) else { return };
+        let (item, summaries) = (Arc::clone(item), *summaries);
+        if let Part::Summary(part) = part
+            && part >= summaries
+        {
+            told.push(Told::SummaryPart { turn: turn.clone(), item: Arc::clone(&item), part });
+            if let Some(ItemState::Open { summaries, .. }) = open.items.get_mut(id) {
+                *summaries = part + 1;
+            }
+        }
+        if !text.is_empty() {
+            told.push(Told::Delta { turn, item, part, text });
+        }
+    }
+
+    fn retrying(&mut self, message: String, at: Millis, told: &mut Vec<Told>) {
+        self.drop_streamed(at, told);
+        if let Some(open) = &self.open {
+            let error = TurnError::recorded(message, None);
+            told.push(Told::Error { turn: open.id.clone(), error, will_retry: true });
+        }
+    }
+
+    /// What a model was saying is not kept: it ends as it began.
+    fn drop_streamed(&mut self, at: Millis, told: &mut Vec<Told>) {
+        self.close(|state| matches!(state, ItemState::Open { is_streamed: true, .. }), at, told);
+    }
+
+    /// After every request clients are told what was spent; one that came to nothing has changed nothing.
+    fn spent(&self) -> Option<Told> {
+        let turn = self.open()?.clone();
+        self.spent.map(|Spent { total, last }| Told::Usage { turn, total, last })
+    }
+
+    fn close_items(&mut self, at: Millis, told: &mut Vec<Told>) {
+        self.close(|state| matches!(state, ItemState::Open { .. }), at, told);
+    }
+
+    fn close(&mut self, which: impl Fn(&ItemState) -> bool, at: Millis, told: &mut Vec<Told>) {
+        let Some(open) = &mut self.open else { return };
+        for state in open.items.values_mut().filter(|state| which(state)) {
+            if let ItemState::Open { item, .. } = std::mem::replace(state, ItemState::Complete) {
+                told.push(Told::ItemCompleted { turn: open.id.clone(), item: ended(&item, at), at });
+            }
+        }
+    }
+
+    fn end(&mut self, turn: TurnId, end: &End, at: Millis, told: &mut Vec<Told>) {
+        if self.open() != Some(&turn) {
+            return;
+        }
+        self.withdraw(told);
+        self.close_items(at, told);
+        told.extend(self.rests(end.status));
+        told.extend(failure(&turn, end.error.clone()));
+        let message = self.open.take().and_then(|open| open.message);
+        let items_view = if message.is_some() { TurnItemsView::Summary } else { TurnItemsView::NotLoaded };
+        told.push(Told::TurnCompleted(Turn {
+            root_turn_id: Some(end.root.clone()),
+            items: message.into_iter().collect(),
+            items_view,
+            status: end.status,
+            error: end.error.clone(),
+            started_at: Some(end.started.secs()),
+            completed_at: Some(end.ended.secs()),
+            duration_ms: Some(end.ended.since(end.started).0),
+            ..Turn::begun(turn)
+        }));
+    }
+
+    fn rests(&mut self, ended: TurnStatus) -> Option<Told> {
+        let failed = ended == TurnStatus::Failed;
+        self.is_now(if failed { ThreadStatus::SystemError } else { ThreadStatus::Idle })
+    }
+
+    fn active(&self) -> ThreadStatus {
+        let any = |is: fn(&What) -> bool| self.asks.values().any(|asked| is(&asked.what));
+        let flags = [
+            (ActiveFlag::WaitingOnApproval, any(What::is_approval)),
+            (ActiveFlag::WaitingOnUserInput, any(What::is_for_words)),
+        ];
+        let active_flags = flags.into_iter().filter(|(_, is)| *is).map(|(flag, _)| flag).collect();
+        ThreadStatus::Active { active_flags }
+    }
+
+    fn is_now(&mut self, status: ThreadStatus) -> Option<Told> {
+        (self.status.as_ref() != Some(&status)).then(|| {
+            self.status = Some(status.clone());
+            Told::Status(status)
+        })
+    }
+}
+
+/// How a turn ended.
+struct End {
+    root: TurnId,
+    status: TurnStatus,
+    error: Option<TurnError>,
+    started: Millis,
+    ended: Millis,
+}
+
+fn failure(turn: &TurnId, error: Option<TurnError>) -> Option<Told> {
+    error.map(|error| Told::Error { turn: turn.clone(), error, will_retry: false })
+}
+
+fn summary(turn: Turn) -> Turn {
+    Turn { items_view: TurnItemsView::Summary, ..turn }
+}
+
+/// An item as it began, as far as its end does not say otherwise.
+fn begun(item: &ThreadItem) -> ThreadItem {
+    changed(item, |fields| {
+        fields.insert("completedAtMs".into(), Value::Null);
+    })
+}
+
+/// An item that will not be complete, as it is when its turn goes on without it: what ran has failed.
+fn ended(item: &ThreadItem, at: Millis) -> ThreadItem {
+    changed(item, |fields| {
+        if let Some(status) = fields.get_mut("status").filter(|status| *status == "inProgress") {
+            *status = "failed".into();
+        }
+        fields.insert("completedAtMs".into(), at.0.into());
+    })
+}
+
+fn changed(item: &ThreadItem, change: impl FnOnce(&mut Map<String, Value>)) -> ThreadItem {
+    let parsed = serde_json::from_str::<Map<String, Value>>(item.json().get());
+    let changed = parsed.ok().and_then(|mut fields| {
+        change(&mut fields);
+        serde_json::from_str(&Value::Object(fields).to_string()).ok()
+    });
+    changed.unwrap_or_else(|| item.clone())
+}
+
+fn is_in_progress(item: &ThreadItem) -> bool {
+    item.json().get().contains("\"status\":\"inProgress\"")
+}

@@ -1,0 +1,263 @@
+//! One thread, as its clients know it: who looks, what they were told, and what they still wait for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use sapwood_actors::agent::Event;
+use sapwood_actors::feed::{Bell, News, Subscription};
+use sapwood_actors::seat::Seat;
+use sapwood_protocol::app::change::Done;
+use sapwood_protocol::app::notices::{ServerRequestResolved, ThreadStatusChanged};
+use sapwood_protocol::app::settings::{ThreadSettings, ThreadSettingsUpdated};
+use sapwood_protocol::app::thread::ThreadStatus;
+use sapwood_protocol::app::turn::{Turn, TurnItemsView};
+use sapwood_protocol::asked::Asked;
+use sapwood_protocol::{Millis, TurnId};
+use sapwood_rollout::Journal;
+use serde_json::value::to_raw_value;
+
+use super::looks;
+use super::notify::{Voice, notice};
+use super::story::{Story, Told};
+use crate::connection::{Connection, ConnectionId, Connections, Notification};
+use crate::history::{self, Spent};
+use crate::requests::{OpenRequests, Question};
+use crate::router::Reply;
+use crate::rpc::RequestId;
+
+/// The newest turns that are looked at to find what the feed lost, where nobody knows from which one on.
+const CAUGHT_UP: usize = 1;
+
+/// One thread of a loaded tree.
+pub(crate) struct Watched {
+    pub seat: Arc<Seat>,
+    subscription: Subscription,
+    story: Story,
+    voice: Voice,
+    subscribers: BTreeMap<ConnectionId, Subscriber>,
+    /// Requests to interrupt a turn: answered when it has ended.
+    interrupts: Vec<(TurnId, Reply)>,
+    /// Everybody was told that it is there.
+    is_announced: bool,
+    /// What was open before anybody looked is known.
+    is_primed: bool,
+    /// Its settings, when last told.
+    settings: Option<ThreadSettings>,
+}
+
+struct Subscriber {
+    connection: Arc<Connection>,
+    /// The first turn of which it missed something, while it does not keep up.
+    missed: Option<TurnId>,
+}
+
+/// What the news of a thread need to be told.
+pub(crate) struct Teller<'a> {
+    pub connections: &'a Connections,
+    pub journal: &'a dyn Journal,
+    pub now: Millis,
+    /// The settings of a thread as they are now.
+    pub settings: &'a dyn Fn(&Seat) -> ThreadSettings,
+    /// What is asked of clients.
+    pub requests: &'a Mutex<OpenRequests<ConnectionId>>,
+}
+
+impl Watched {
+    /// Looks at a seat, of which nobody was told yet.
+    pub fn new(seat: Arc<Seat>, bell: Arc<dyn Bell>, context_window: u64) -> Self {
+        let (story, subscription) = seat.feed.subscribe(bell, || Story::since(looks::status(&seat), seat.look(|view| view.turn.clone())));
+        let thread = seat.thread;
+        let voice = Voice { id: thread, name: thread.to_string().into(), context_window };
+        let (subscribers, interrupts) = (BTreeMap::new(), Vec::new());
+        Self { seat, subscription, story, voice, subscribers, interrupts, is_announced: false, is_primed: false, settings: None }
+    }
+
+    /// Tells what has happened since the last look.
+    pub fn tell(&mut self, teller: &Teller<'_>) {
+        if !std::mem::replace(&mut self.is_primed, true) {
+            // What a dead process had asked is open still.
+            let (turn, asks) = self.seat.look(|view| (view.turn.clone(), view.asks.clone()));
+            for (turn, asked) in turn.iter().cycle().cloned().zip(asks) {
+                let told = self.story.tell(teller.now, Event::Asked { turn, asked });
+                self.say(told, teller);
+            }
+        }
+        while let Some(news) = self.subscription.next(&self.seat.feed) {
+            let told = match news {
+                News::Change(change) if change.event == Event::Resync => self.catch_up(teller),
+                News::Change(change) => self.story.tell(change.at, change.event),
+                News::Lagged { .. } => self.catch_up(teller),
+            };
+            self.say(told, teller);
+        }
+    }
+
+    /// What the feed did not say, from the rollout.
+    fn catch_up(&mut self, teller: &Teller<'_>) -> Vec<Told> {
+        let open = self.seat.look(|view| view.turn.clone());
+        if self.story.open().is_none() && open.is_none() {
+            return Vec::new();
+        }
+        match self.newest(teller.journal) {
+            Ok(turns) => self.story.catch_up(&turns, teller.now),
+            Err(error) => {
+                tracing::error!(thread = %self.seat.thread, error, "what clients missed cannot be read");
+                Vec::new()
+            }
+        }
+    }
+
+    fn newest(&self, journal: &dyn Journal) -> Result<Vec<Turn>, String> {
+        let turns = history::read(journal, self.seat.thread).map_err(|error| error.to_string())?;
+        let open = self.seat.look(|view| view.turn.clone());
+        let mut all = turns.all(TurnItemsView::Full, open.as_ref());
+        let from = self.subscribers.values().filter_map(|subscriber| subscriber.missed.as_ref());
+        let open = self.story.open().into_iter();
+        let missed = from.chain(open).filter_map(|turn| all.iter().position(|known| known.id == *turn)).min();
+        let from = missed.unwrap_or(all.len().saturating_sub(CAUGHT_UP));
+        Ok(all.split_off(from))
+    }
+
+    fn say(&mut self, told: Vec<Told>, teller: &Teller<'_>) {
+        for told in told {
+            match told {
+                Told::Status(status) => {
+                    self.answer_interrupts();
+                    let params = ThreadStatusChanged { thread_id: self.seat.thread, status };
+                    teller.connections.broadcast(&notice(&self.voice.name, &params));
+                }
+                Told::Settings => {
+                    let now = (teller.settings)(&self.seat);
+                    // What was applied and changed nothing is no news.
+                    if self.settings.as_ref() != Some(&now) {
+                        self.settings = Some(now.clone());
+                        let params = ThreadSettingsUpdated { thread_id: self.seat.thread, thread_settings: now };
+                        self.send(&notice(&self.voice.name, &params));
+                    }
+                }
+                Told::Asked { turn, asked } => self.ask(&turn, &asked, teller),
+                Told::Resolved(asked) => self.resolved(&asked, teller),
+                told if self.subscribers.is_empty() => drop(told),
+                told => {
+                    if let Some(notification) = self.voice.write(told) {
+                        self.send(&notification);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks those who look; who comes later is asked then.
+    fn ask(&mut self, turn: &TurnId, asked: &Asked, teller: &Teller<'_>) {
+        let id = RequestId::from(asked.id.as_str());
+        let params = match to_raw_value(&asked.params(self.seat.thread, turn)) {
+            Ok(params) => Arc::from(params),
+            Err(error) => return tracing::error!(ask = %asked.id, %error, "a question cannot be written"),
+        };
+        let question = Question { method: asked.what.method(), params };
+        let readers = self.subscribers.keys().copied();
+        let asks = teller.requests.lock().open(self.seat.thread, id.clone(), question.clone(), readers);
+        for subscriber in asks.iter().filter_map(|connection| self.subscribers.get(connection)) {
+            subscriber.connection.request(&id, question.method, &question.params);
+        }
+    }
+
+    /// Tells all who were asked, and all who look, that it is over.
+    fn resolved(&mut self, asked: &Asked, teller: &Teller<'_>) {
+        let id = RequestId::from(asked.id.as_str());
+        let Some(closed) = teller.requests.lock().close(&id) else { return };
+        let params = ServerRequestResolved { thread_id: self.seat.thread, request_id: asked.id.as_str().into() };
+        let notification = notice(&self.voice.name, &params);
+        for gone in closed.told.iter().filter(|connection| !self.subscribers.contains_key(connection)) {
+            if let Some(connection) = teller.connections.get(*gone) {
+                connection.send(&notification);
+            }
+        }
+        self.send(&notification);
+    }
+
+    /// Sends to those who look.
+    pub fn send(&mut self, notification: &Notification) {
+        let open = self.story.open();
+        self.subscribers.retain(|_, subscriber| {
+            subscriber.connection.send(notification);
+            if subscriber.missed.is_none() && subscriber.connection.lags(&self.voice.name) {
+                subscriber.missed = open.cloned();
+            }
+            subscriber.connection.is_open()
+        });
+    }
+
+    /// From here on a connection is told what happens.
+    pub fn subscribe(&mut self, connection: &Arc<Connection>) {
+        let subscriber = Subscriber { connection: Arc::clone(connection), missed: None };
+        self.subscribers.insert(connection.id(), subscriber);
+    }
+
+    /// From here on it is not. True if it was.
+    pub fn unsubscribe(&mut self, connection: ConnectionId) -> bool {
+        self.subscribers.remove(&connection).is_some()
+    }
+
+    /// True if nobody was told yet that it is there; from here on everybody was.
+    pub fn announce(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_announced, true)
+    }
+
+    /// A client was answered with this: what is the same is not told again.
+    pub fn answered(&mut self, settings: ThreadSettings, spent: Option<Spent>) {
+        self.settings = Some(settings);
+        spent.into_iter().for_each(|spent| self.story.had_spent(spent));
+    }
+
+    /// What its newest turn is told to have spent.
+    pub fn tell_spent(&self, connection: &Connection, turn: TurnId, spent: Spent) {
+        let told = Told::Usage { turn, total: spent.total, last: spent.last };
+        self.voice.write(told).into_iter().for_each(|notification| connection.send(&notification));
+    }
+
+    /// True if somebody looks.
+    pub fn is_watched(&self) -> bool {
+        !self.subscribers.is_empty()
+    }
+
+    /// How it is, as far as clients were told.
+    pub fn status(&self) -> ThreadStatus {
+        self.story.status()
+    }
+
+    /// The open turn, as far as clients were told.
+    pub fn open_turn(&self) -> Option<&TurnId> {
+        self.story.open()
+    }
+
+    /// Answers when this turn has ended, which is open now.
+    pub fn when_ended(&mut self, turn: TurnId, reply: Reply) {
+        self.interrupts.push((turn, reply));
+    }
+
+    fn answer_interrupts(&mut self) {
+        let open = self.story.open();
+        let (ended, waiting) = std::mem::take(&mut self.interrupts).into_iter().partition(|(turn, _)| Some(turn) != open);
+        self.interrupts = waiting;
+        let ended: Vec<(TurnId, Reply)> = ended;
+        ended.into_iter().for_each(|(_, reply)| reply.ok(&Done {}));
+    }
+
+    /// A connection keeps up again: all that it may have missed, from the first turn of which it missed something.
+    pub fn bring_up_to_date(&mut self, connection: ConnectionId, teller: &Teller<'_>) {
+        self.tell(teller);
+        let turns = match self.newest(teller.journal) {
+            Ok(turns) => turns,
+            Err(error) => return tracing::error!(thread = %self.seat.thread, error, "what a client missed cannot be read"),
+        };
+        let Some(subscriber) = self.subscribers.get_mut(&connection) else { return };
+        subscriber.missed = None;
+        let mut again = Story::since(ThreadStatus::Idle, None);
+        let told = again.tell_again(&turns, self.story.status(), teller.now);
+        for notification in told.into_iter().filter_map(|told| self.voice.write(told)) {
+            subscriber.connection.send(&notification);
+        }
+    }
+}

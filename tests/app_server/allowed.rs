@@ -1,0 +1,96 @@
+//! Where we differ from the recordings on purpose, each with its reason.
+
+/// One path of messages that need not be as recorded.
+pub struct Allowed {
+    /// The method, with an item's type; a space; the path. `*` stands for any method, `**` for any beginning or end of a path,
+    /// `[*]` for any place in a list. Without a path: the whole message, there or not.
+    pub at: &'static str,
+    /// Both must at least be of one JSON type.
+    pub same_kind: bool,
+    /// Why.
+    pub because: &'static str,
+}
+
+/// No more than this.
+pub const AT_MOST: usize = 60;
+
+const fn kind(at: &'static str, because: &'static str) -> Allowed {
+    Allowed { at, same_kind: true, because }
+}
+
+const fn any(at: &'static str, because: &'static str) -> Allowed {
+    Allowed { at, same_kind: false, because }
+}
+
+/// All of them.
+pub const ALLOWED: &[Allowed] = &[
+    kind("* **.createdAt", "when it was made"),
+    kind("* **.updatedAt", "when it was changed"),
+    kind("* **.recencyAt", "when it was used"),
+    kind("* **.startedAt", "when it began"),
+    kind("* **.completedAt", "when it ended"),
+    kind("* **.startedAtMs", "when it began"),
+    kind("* **.completedAtMs", "when it ended"),
+    kind("* **.durationMs", "how long it took"),
+    kind("* **.processId", "the number of a process"),
+    kind("* **.thread.path", "its name holds the time"),
+    kind("thread/list result.data[*].path", "its name holds the time"),
+    kind("initialize result.userAgent", "the program's own name and version"),
+    kind("* **.agentNickname", "a name by chance"),
+    kind("* **.agent_nickname", "a name by chance"),
+    kind("config/read **.version", "a hash of a file that holds the address of the model"),
+    kind("* **.gitInfo.sha", "a commit of its own"),
+    kind(
+        "item/agentMessage/delta params.delta",
+        "of an answer without an end; others are compared when they are completed",
+    ),
+    kind("model/list result.data", "the recording holds two models of many"),
+    any("configWarning", "what the recorded machine lacked"),
+    any("remoteControl/status/changed", "there is no remote control"),
+    any("account/rateLimits/updated", "the recorded provider has no limits, and says so after each response"),
+    any("item/commandExecution/outputDelta", "of a command that ends at once, a matter of time; its item is compared"),
+    any("thread/readState/changed", "what a person has read is not kept"),
+    any("thread/readState/update", "what a person has read is not kept"),
+    any("thread/list result.readStates.**", "what a person has read is not kept"),
+    any("thread/read result.readState.**", "what a person has read is not kept"),
+    any("thread/list result.nextCursor", "the recorded home held older threads"),
+    any("thread/list result.backwardsCursor", "the recorded home held older threads"),
+    any("skills/list result.data[*].skills", "the recording holds one skill of many"),
+    kind(
+        "thread/tokenUsage/updated params.tokenUsage.last.totalTokens",
+        "after a compaction an estimate of a text that is not the recorded one",
+    ),
+    any("warning", "the recorded model was unknown to the catalogue"),
+    any("deprecationNotice", "what is deprecated in Codex is served here"),
+];
+
+/// The entry that allows a difference at this path.
+pub fn of(at: &str) -> Option<&'static Allowed> {
+    ALLOWED.iter().find(|allowed| covers(allowed.at, at))
+}
+
+fn covers(allowed: &str, at: &str) -> bool {
+    let parts = |text| str::split_once(text, ' ').unwrap_or((text, ""));
+    let ((method, path), (at_method, at_path)) = (parts(allowed), parts(at));
+    let same_path = match (path.strip_prefix("**"), path.strip_suffix(".**")) {
+        (Some(end), _) => at_path.ends_with(end),
+        (None, Some(start)) => at_path.starts_with(start),
+        (None, None) => path == at_path || path.is_empty(),
+    };
+    (method == "*" || method == at_method) && same_path
+}
+
+#[test]
+fn the_list_is_short_and_each_has_a_reason() {
+    assert!(ALLOWED.len() <= AT_MOST, "{}", ALLOWED.len());
+    assert!(ALLOWED.iter().all(|allowed| !allowed.because.is_empty()));
+}
+
+#[test]
+fn an_entry_covers_its_path_only() {
+    assert!(covers("* **.createdAt", "thread/start result.thread.createdAt"));
+    assert!(!covers("* **.createdAt", "thread/start result.thread.id"));
+    assert!(covers("thread/list result.readStates.**", "thread/list result.readStates.[*].revision"));
+    assert!(covers("warning", "warning params.message") && covers("warning", "warning"));
+    assert!(!covers("thread/list result.data[*].path", "thread/list result.data[*].cwd"));
+}

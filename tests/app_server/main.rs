@@ -1,0 +1,16 @@
+//! The app server from outside: what was recorded of the real one, and what must hold beyond that.
+//!
+//! `APP_SERVER_PROGRAM=PATH cargo test --test app_server -- --include-ignored` runs the same against another program.
+
+mod allowed;
+mod asked_again;
+mod client;
+mod compare;
+mod ids;
+mod model;
+mod program;
+mod recorded;
+mod replay;
+mod schema;
+mod transcript;
+mod turns;
