@@ -113,8 +113,14 @@ fn service(args: &AppServerArgs, homes: &Homes, connections: &Arc<Connections>) 
     let journal = Arc::new(FileJournal::new(homes.home.clone()));
     let processes = Processes::hiding(program, served.providers().secret_variables());
     let model = Arc::clone(&served) as Arc<dyn Model>;
-    let trees = Service::new(Arc::clone(&journal) as Arc<dyn Journal>, model, processes, settings::shell().0, Arc::clone(&clock))
-        .beside(Arc::new(Codex(homes.home.clone())));
+    let trees = Service::new(
+        Arc::clone(&journal) as Arc<dyn Journal>,
+        model,
+        processes,
+        settings::shell().0,
+        Arc::clone(&clock),
+    )
+    .beside(Arc::new(Codex(homes.home.clone())));
     let store = Arc::new(Store::new(journal, &index_folder(homes)));
     Ok(AppServer::new(served, Arc::clone(connections), trees, store, clock))
 }

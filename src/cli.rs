@@ -55,6 +55,8 @@ pub struct AppServerArgs {
     pub ws_auth: Option<String>,
     pub ws_token_file: Option<PathBuf>,
     pub sock: Option<PathBuf>,
+    /// Where the schema is written.
+    pub out: Option<PathBuf>,
     pub home: Option<PathBuf>,
     pub profile: Option<String>,
     pub overrides: Vec<String>,
@@ -70,6 +72,8 @@ pub enum AppServerAction {
     Serve,
     /// To be reached through our stdin and stdout.
     Proxy,
+    /// To say what it answers.
+    GenerateJsonSchema,
 }
 
 /// `daemon`.
@@ -178,9 +182,7 @@ fn command(parser: &mut Parser) -> Result<Command, Failure> {
         Some(Arg::Short('V') | Arg::Long("version")) => Ok(Command::Version),
         Some(Arg::Value(name)) => match verb(name)? {
             Verb::AppServer => server::app_server(parser, overrides),
-            _ if !overrides.is_empty() => {
-                Err(Failure::usage("-c goes behind the command, except for `app-server`"))
-            }
+            _ if !overrides.is_empty() => Err(Failure::usage("-c goes behind the command, except for `app-server`")),
             Verb::Exec => exec::parse(parser),
             Verb::Daemon => server::daemon(parser),
             Verb::Ps => verbs::ps(parser),

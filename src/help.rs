@@ -139,8 +139,10 @@ Serves clients that speak Codex's app-server protocol: one on stdio, or many on 
 
 Usage: sapwood app-server [--listen URL]... [OPTIONS]
        sapwood app-server proxy [--sock PATH] [OPTIONS]
+       sapwood app-server generate-json-schema --out DIR
 
-  proxy    Carries bytes between stdin and stdout and the socket of a server that runs.
+  proxy                   Carries bytes between stdin and stdout and the socket of a server that runs.
+  generate-json-schema    Writes the schema of the requests, answers and notifications that there are.
 ";
 
 const APP_SERVER_TAIL: &str = "

@@ -27,6 +27,7 @@ mod project;
 mod providers;
 mod ps;
 mod repository;
+mod schema;
 mod session;
 mod settings;
 mod setup;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         }
         Ok(Command::AppServer(args)) => match args.action {
             AppServerAction::Proxy => app_server::proxy(&args),
+            AppServerAction::GenerateJsonSchema => schema::write(args.out.as_deref()),
             AppServerAction::Serve => {
                 log();
                 raise_file_limit();

@@ -69,12 +69,7 @@ struct Configured(
 
 impl Configured {
     fn of(config: &Config) -> Self {
-        Self(
-            config.providers.clone(),
-            config.openai_base_url.clone(),
-            config.script.clone(),
-            config.script_log.clone(),
-        )
+        Self(config.providers.clone(), config.openai_base_url.clone(), config.script.clone(), config.script_log.clone())
     }
 }
 

@@ -89,12 +89,7 @@ fn look(patch: &str, place: &Confined) -> Result<Planned, String> {
     Ok(Planned { plan, paths })
 }
 
-fn change(
-    planned: Arc<Planned>,
-    place: &Confined,
-    turn: TurnId,
-    diff: &Mutex<Option<(TurnId, TurnDiff)>>,
-) -> Patched {
+fn change(planned: Arc<Planned>, place: &Confined, turn: TurnId, diff: &Mutex<Option<(TurnId, TurnDiff)>>) -> Patched {
     let began = Instant::now();
     let result = apply(&planned.plan, &writable(&place.sandbox));
     let outcome = Outcome::of(&planned.plan, &result);

@@ -321,7 +321,7 @@ impl SeatView {
     /// The pause of the open turn is over, and no line says so yet.
     pub(crate) fn pause_ended(&mut self, agent: &Agent) {
         self.paused = None;
-        self.parked = agent.turn.as_ref().is_some_and(Turn::awaits_mail);
+        self.parked = agent.turn.as_ref().is_some_and(Turn::awaits_mail) || agent.awaits_answers();
     }
 
     /// How the tree is to count it.

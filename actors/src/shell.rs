@@ -15,13 +15,13 @@ use sapwood_rollout::{AppendError, Log, OpenError, Ticket};
 use sapwood_supervisor::core::Need;
 
 use crate::agent::effect::{Decision, Effect, Event, ExecCall, Input, Planned, Timer, Typing, Want};
-use crate::workers::Confined;
 use crate::agent::volatile::Closing;
 use crate::agent::{Ctx, Machine};
 use crate::faults::{self, Point};
 use crate::fold;
 use crate::seat::{Message, Seat, SeatView};
 use crate::tree::{Read, Tree};
+use crate::workers::Confined;
 
 /// Decisions in the outbox, at most: a disk that does not keep up ends the incarnation, and the supervisor tries
 /// again later with what is durable then.
@@ -312,7 +312,8 @@ impl<W: Workers, S: Slots> Shell<W, S> {
         let progress = self.tree.clock.now();
         // What was promised for an input that is on its way stands.
         let promised = fresh.promised.take().or(view.promised.take().filter(|_| !unseen.is_empty()));
-        *view = SeatView { unseen, counted, queued, quiet, awaits_mail, only_asks, answered, progress, promised, ..fresh };
+        *view =
+            SeatView { unseen, counted, queued, quiet, awaits_mail, only_asks, answered, progress, promised, ..fresh };
         self.tree.count(&mut view);
         drop(view);
         let mut gate = self.seat.gate.lock();

@@ -25,8 +25,8 @@ use crate::seat::{Message, Queued, Seat};
 use crate::shell::Workers;
 use crate::tree::Tree;
 
-use commands::{Home, Start};
 pub(crate) use commands::result_of;
+use commands::{Home, Start};
 
 /// Output of one command that is kept, at most, in bytes, head and tail: as much as a model may get.
 pub const OUTPUT_BYTES: usize = 40_000;

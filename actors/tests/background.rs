@@ -147,9 +147,7 @@ impl Scene {
 
     /// Reads on until the item of a call is complete: its turn and its JSON.
     async fn completed(&mut self, call: &str) -> (TurnId, Value) {
-        let is_it = |event: &Event| {
-            matches!(event, Event::ItemCompleted { snapshot: Some(snapshot), .. } if json(snapshot)["id"] == call)
-        };
+        let is_it = |event: &Event| matches!(event, Event::ItemCompleted { snapshot: Some(snapshot), .. } if json(snapshot)["id"] == call);
         match self.until(is_it).await {
             Event::ItemCompleted { turn, snapshot: Some(snapshot), .. } => (turn, json(&snapshot)),
             _ => unreachable!(),
@@ -285,7 +283,10 @@ async fn a_command_in_the_background_survives_an_interrupt_and_its_end_is_told_a
     scene.until(|event| matches!(event, Event::Detached { .. })).await;
     let turn = scene.root.view().turn.expect("a turn is open");
     let listed = scene.running.tree.terminals(&scene.root);
-    assert_eq!(listed.iter().map(|one| (one.about.call.as_str(), &*one.about.command)).collect::<Vec<_>>(), [("c1", script)]);
+    assert_eq!(
+        listed.iter().map(|one| (one.about.call.as_str(), &*one.about.command)).collect::<Vec<_>>(),
+        [("c1", script)]
+    );
     assert_eq!((listed[0].about.cwd.as_path(), listed[0].group.id), (scene.folder.path(), listed[0].id.0));
     scene.running.tree.interrupt(&scene.root, turn.clone(), Interrupter::User);
     assert_eq!(scene.turn_ended().await, (turn.clone(), Outcome::Cancelled));

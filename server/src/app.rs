@@ -8,14 +8,15 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use sapwood_actors::agent::Settings;
 use sapwood_actors::clock::Clock;
-use sapwood_actors::service::{Running, Service as Trees, ServiceError};
 use sapwood_actors::seat::Seat;
+use sapwood_actors::service::{Running, Service as Trees, ServiceError};
 use sapwood_protocol::{Ids, SessionId, ThreadId};
 use sapwood_rollout::MemoryJournal;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::connection::{Connection, ConnectionId, Connections};
+use crate::exec::{self, ClientCommands};
 use crate::program::{HasProgram, Prepared, Program};
 use crate::requests::OpenRequests;
 use crate::router::Router;
@@ -23,7 +24,6 @@ use crate::rpc::{Answered, RequestId, RpcError};
 use crate::service::Service;
 use crate::store::Store;
 use crate::threads::tree::{Describe, LoadedTree, WatchedThreads};
-use crate::exec::{self, ClientCommands};
 use crate::{methods, threads};
 
 /// A tree that nobody looks at and that has nothing to do leaves memory after this long (`hooks-guardian-mcp.md` C5).
@@ -70,7 +70,8 @@ impl AppServer {
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let kept = Arc::clone(&store);
-        let describe: Arc<Describe> = Arc::new(move |tree: &LoadedTree, seat: &Seat| threads::describe(&kept, tree, seat));
+        let describe: Arc<Describe> =
+            Arc::new(move |tree: &LoadedTree, seat: &Seat| threads::describe(&kept, tree, seat));
         Arc::new(Self {
             program,
             connections,
@@ -149,7 +150,8 @@ impl AppServer {
         let warnings = running.warnings.clone();
         let (connections, describe) = (Arc::clone(&self.connections), Arc::clone(&self.describe));
         let requests = Arc::clone(&self.requests);
-        let tree = LoadedTree::new(running, prepared, is_ephemeral, forked_from, watched, connections, requests, describe);
+        let tree =
+            LoadedTree::new(running, prepared, is_ephemeral, forked_from, watched, connections, requests, describe);
         self.loaded.lock().trees.insert(tree.tree.session, Arc::clone(&tree));
         Ok((tree, warnings))
     }

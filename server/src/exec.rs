@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 
 use crate::app::AppServer;
 use crate::command::params::{
-    CommandExecOutputDelta, CommandExecParams, CommandExecResizeParams, CommandExecResponse, CommandExecTerminateParams,
-    CommandExecWriteParams, Done,
+    CommandExecOutputDelta, CommandExecParams, CommandExecResizeParams, CommandExecResponse,
+    CommandExecTerminateParams, CommandExecWriteParams, Done,
 };
 use crate::command::{CommandError, Commands, Place};
 use crate::connection::{Connection, ConnectionId};

@@ -9,8 +9,8 @@
 //! - A client that does not read, floods, or sends rubbish harms nobody else, and costs bounded memory.
 //! - What is said to many is written once.
 
-pub mod command;
 pub mod app;
+pub mod command;
 pub mod connection;
 mod exec;
 pub mod history;

@@ -35,6 +35,12 @@ pub const APP_SERVER: &[Flag<AppServerArgs>] = &[
         Does::Path(|args| &mut args.sock),
         "The socket that `proxy` connects to; the control socket of the home without it",
     ),
+    Flag::<AppServerArgs>::new(
+        "out",
+        Takes::Dir,
+        Does::Path(|args| &mut args.out),
+        "The folder that `generate-json-schema` writes into; it is made if it is not there",
+    ),
     Flag::<AppServerArgs>::new("detached", Takes::Nothing, Does::Switch(|args| &mut args.is_detached), ""),
     Flag::<AppServerArgs>::new("profile", Takes::Text("NAME"), Does::Text(|args| &mut args.profile), PROFILE)
         .short('p'),
@@ -51,7 +57,7 @@ pub const DAEMON: &[Flag<DaemonArgs>] = &[
 ];
 
 /// What `app-server` does beside serving.
-pub const SERVER_ACTIONS: &[&str] = &["proxy"];
+pub const SERVER_ACTIONS: &[&str] = &["proxy", "generate-json-schema"];
 /// What `daemon` does.
 pub const DAEMON_ACTIONS: &[&str] = &["start", "stop", "status", "restart"];
 
@@ -65,6 +71,7 @@ pub fn app_server(parser: &mut Parser, overrides: Vec<String>) -> Result<Command
     args.action = match words.first().map(String::as_str) {
         None => AppServerAction::Serve,
         Some("proxy") => AppServerAction::Proxy,
+        Some("generate-json-schema") => AppServerAction::GenerateJsonSchema,
         Some(other) => return Err(unknown("action of `app-server`", other, SERVER_ACTIONS.iter().copied(), "")),
     };
     match (args.ws_auth.as_deref(), &args.ws_token_file) {

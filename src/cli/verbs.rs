@@ -28,8 +28,18 @@ pub enum Verb {
 }
 
 /// All verbs, in the order of the help.
-pub const VERBS: &[Verb] =
-    &[Verb::Exec, Verb::Ps, Verb::AppServer, Verb::Daemon, Verb::Config, Verb::Models, Verb::Doctor, Verb::Completion, Verb::Version, Verb::Help];
+pub const VERBS: &[Verb] = &[
+    Verb::Exec,
+    Verb::Ps,
+    Verb::AppServer,
+    Verb::Daemon,
+    Verb::Config,
+    Verb::Models,
+    Verb::Doctor,
+    Verb::Completion,
+    Verb::Version,
+    Verb::Help,
+];
 
 impl Verb {
     pub fn name(self) -> &'static str {
@@ -90,7 +100,8 @@ impl Verb {
 pub const JSON: &str = "One JSON object instead of a text";
 pub const HOME: &str = "Where rollouts are kept";
 pub const PROFILE: &str = "A profile of the configuration, on top of the rest of it";
-pub const OVERRIDE: &str = "Sets a configuration key: a dotted path, and a TOML value or a plain string.\nCan be repeated";
+pub const OVERRIDE: &str =
+    "Sets a configuration key: a dotted path, and a TOML value or a plain string.\nCan be repeated";
 
 const PS: &[Flag<PsArgs>] = &[
     Flag::<PsArgs>::new(

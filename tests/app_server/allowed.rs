@@ -1,26 +1,66 @@
 //! Where we differ from the recordings on purpose, each with its reason.
 
+use std::mem::discriminant;
+
+use serde_json::Value;
+
 /// One path of messages that need not be as recorded.
 pub struct Allowed {
     /// The method, with an item's type; a space; the path. `*` stands for any method, `**` for any beginning or end of a path,
     /// `[*]` for any place in a list. Without a path: the whole message, there or not.
     pub at: &'static str,
-    /// Both must at least be of one JSON type.
-    pub same_kind: bool,
+    /// How far they may differ.
+    pub far: Far,
     /// Why.
     pub because: &'static str,
+}
+
+/// How far two values may differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Far {
+    /// Both are there, and of one JSON type.
+    Value,
+    /// Ours has more.
+    More,
+    /// Ours lacks it.
+    Less,
+    /// Whatever is there.
+    Any,
+}
+
+impl Allowed {
+    /// True if these may stand beside each other.
+    pub fn allows(&self, ours: Option<&Value>, theirs: Option<&Value>) -> bool {
+        match self.far {
+            Far::Value => ours.map(discriminant) == theirs.map(discriminant),
+            Far::More => theirs.is_none(),
+            Far::Less => ours.is_none(),
+            Far::Any => true,
+        }
+    }
 }
 
 /// No more than this.
 pub const AT_MOST: usize = 60;
 
 const fn kind(at: &'static str, because: &'static str) -> Allowed {
-    Allowed { at, same_kind: true, because }
+    Allowed { at, far: Far::Value, because }
 }
 
 const fn any(at: &'static str, because: &'static str) -> Allowed {
-    Allowed { at, same_kind: false, because }
+    Allowed { at, far: Far::Any, because }
 }
+
+const fn more(at: &'static str, because: &'static str) -> Allowed {
+    Allowed { at, far: Far::More, because }
+}
+
+const fn less(at: &'static str, because: &'static str) -> Allowed {
+    Allowed { at, far: Far::Less, because }
+}
+
+/// The recorded model was none that Codex gives its newer agents to.
+const OLDER_AGENTS: &str = "the recording has the older agents, we have those of multi-agent v2";
 
 /// All of them.
 pub const ALLOWED: &[Allowed] = &[
@@ -62,6 +102,30 @@ pub const ALLOWED: &[Allowed] = &[
     ),
     any("warning", "the recorded model was unknown to the catalogue"),
     any("deprecationNotice", "what is deprecated in Codex is served here"),
+    kind("* **.cliVersion", "our own version"),
+    kind("* **.originator", "the client that made it: the recorded process took the name of its first client for all"),
+    kind("nope error.message", "it names the methods that there are"),
+    kind("nope/nope error.message", "it names the methods that there are"),
+    kind("thread/read error.message", "the words of a library"),
+    less("config/read result.config.features.**", "features that are not here"),
+    any("config/read result.layers", "the recorded machine had a file for all its users"),
+    any("plugin/installed", "there are no plugins: answered as an unknown method"),
+    any("account/bedrock/checkGovCloudRequirements", "there is no such provider: answered as an unknown method"),
+    any("thread/goal/get", "there are no goals yet: answered as an unknown method"),
+    less("thread/goal/cleared", "there are no goals yet"),
+    kind("* **.command", "commands run in a shell that is no login shell, so that no profile slows or changes them"),
+    kind("* **.error.message", "it says who failed and what to do, and not only what the provider says"),
+    any("* **.gitInfo", "known from the start, and not only once something was said"),
+    more("item/completed(agentMessage)", "what began ends, also where the answer was broken off"),
+    less("thread/settings/updated", "Codex fills in what a mode says to the model, and says so"),
+    any("* **.settings.developer_instructions", "Codex has texts of its own for its modes"),
+    more("thread/started", "children are announced"),
+    any("item/started(collabAgentToolCall)", OLDER_AGENTS),
+    any("item/completed(collabAgentToolCall)", OLDER_AGENTS),
+    more("item/started(subAgentActivity)", OLDER_AGENTS),
+    more("item/completed(subAgentActivity)", OLDER_AGENTS),
+    kind("* **.canAcceptDirectInput", OLDER_AGENTS),
+    any("* **.thread_spawn.agent_path", OLDER_AGENTS),
 ];
 
 /// The entry that allows a difference at this path.

@@ -97,8 +97,18 @@ fn told(message: &Value) -> Option<Told> {
     Some(Told { what: format!("{method}{kind}"), thread, turn, params: params.clone() })
 }
 
+/// What has an order of its own: Codex says what a response cost when its calls have ended, and we do when it is known.
+const APART: &str = "thread/tokenUsage/updated";
+
 /// Compares what both were told in the same order, and names the rest.
 fn sequence(comparison: &mut Comparison, ours: Vec<Told>, theirs: Vec<Told>) {
+    let split = |told: Vec<Told>| told.into_iter().partition::<Vec<Told>, _>(|told| told.what == APART);
+    let ((ours_apart, ours), (theirs_apart, theirs)) = (split(ours), split(theirs));
+    in_order(comparison, ours_apart, theirs_apart);
+    in_order(comparison, ours, theirs);
+}
+
+fn in_order(comparison: &mut Comparison, ours: Vec<Told>, theirs: Vec<Told>) {
     let mut common = vec![vec![0; theirs.len() + 1]; ours.len() + 1];
     for (i, mine) in ours.iter().enumerate().rev() {
         for (j, yours) in theirs.iter().enumerate().rev() {

@@ -6,8 +6,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sapwood_protocol::asked::{Answered, Asked, Resolution, What};
 use sapwood_protocol::approval::ApprovalsReviewer;
+use sapwood_protocol::asked::{Answered, Asked, Resolution, What};
 use sapwood_protocol::ids::AskId;
 use sapwood_protocol::own::Own;
 use serde_json::Value;

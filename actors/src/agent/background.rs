@@ -1,8 +1,8 @@
 //! Commands on their way: shown when they begin, left to the background when their call has waited long enough, typed into, and
 //! shown again when they end, whatever turn it is by then.
 
-use sapwood_protocol::own::{Own, ProcessGroup, ToolStarted};
 use sapwood_protocol::ItemId;
+use sapwood_protocol::own::{Own, ProcessGroup, ToolStarted};
 
 use super::approval::Output;
 use super::commands;

@@ -90,7 +90,7 @@ impl<'a> Step<'a, '_> {
             first = false;
         }
         // Whoever answers may take days.
-        if self.volatile.busy.is_empty() && !self.volatile.recovering && !self.agent.asks.is_empty() {
+        if self.volatile.busy.is_empty() && self.agent.awaits_answers() {
             self.give_back();
         }
     }
@@ -291,7 +291,13 @@ impl<'a> Step<'a, '_> {
     }
 
     /// A call has its output: into history if it is its turn, else into a mark until it is.
-    pub(super) fn finish(&mut self, turn: &Turn, call: &Call, shown: Option<Value>, output: Output) -> Option<Snapshot> {
+    pub(super) fn finish(
+        &mut self,
+        turn: &Turn,
+        call: &Call,
+        shown: Option<Value>,
+        output: Output,
+    ) -> Option<Snapshot> {
         let thread = self.agent.identity().thread;
         let started = self.began(&call.id);
         if self.breaks_off || turn.first_open().is_some_and(|first| first.id == call.id) {

@@ -185,7 +185,12 @@ pub fn offered(limits: &ExecLimits) -> [(&'static str, &'static str, Value, &'st
             exec,
             &["cmd"],
         ),
-        ("write_stdin", "Types into a running session and returns what it wrote since the last time.", typing, &["session_id"]),
+        (
+            "write_stdin",
+            "Types into a running session and returns what it wrote since the last time.",
+            typing,
+            &["session_id"],
+        ),
     ]
 }
 
@@ -241,7 +246,10 @@ mod tests {
             let typing = typing(input).unwrap();
             assert_eq!((typing.session, typing.patience), (7, ms(wait)), "{input}");
         }
-        assert_eq!(typing("{}").unwrap_err(), "failed to parse function arguments: missing field `session_id` at line 1 column 2");
+        assert_eq!(
+            typing("{}").unwrap_err(),
+            "failed to parse function arguments: missing field `session_id` at line 1 column 2"
+        );
     }
 
     fn result(end: ToolEnd, output: &str, total_bytes: u64) -> ToolResult {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use sapwood_model::{ModelError, Response};
+use sapwood_protocol::app::input::RolloutInput;
 use sapwood_protocol::item::{Item, ItemView, Output, message_text};
 use sapwood_protocol::line::{Cause, EarlyOutput, Mark};
-use sapwood_protocol::app::input::RolloutInput;
 use sapwood_protocol::own::{Accepted, Body, InputLane, Own, Said, Sender, ThreadSettings, TurnOrigin};
 use sapwood_protocol::{AgentPath, CallId, Ids, Line, Millis, RateLimits, SessionId, ThreadId, TurnId, Usage};
 use serde::Serialize;
@@ -176,13 +176,7 @@ impl Batch {
     }
 
     /// Adds the settings of the thread, as its first turn leaves them.
-    pub fn settings_applied(
-        &mut self,
-        identity: &Identity,
-        asked: Asked<'_>,
-        works: Works<'_>,
-        mark: Option<&Mark>,
-    ) {
+    pub fn settings_applied(&mut self, identity: &Identity, asked: Asked<'_>, works: Works<'_>, mark: Option<&Mark>) {
         let Asked { provider, model, effort } = asked;
         let mut applied = json!({"model": model, "model_provider_id": provider});
         if let Some(tier) = works.service_tier() {
@@ -344,13 +338,7 @@ pub fn shown_user(id: &str, said: &Said) -> Value {
 }
 
 /// A shell command that has ended, as a client sees it.
-pub fn shown_command(
-    call: &CallId,
-    argv: &[String; 3],
-    cwd: &str,
-    session: Option<i32>,
-    result: &ToolResult,
-) -> Value {
+pub fn shown_command(call: &CallId, argv: &[String; 3], cwd: &str, session: Option<i32>, result: &ToolResult) -> Value {
     let (status, code) = match result.end {
         ToolEnd::Exited(0) => ("completed", 0),
         ToolEnd::Exited(code) => ("failed", code),
@@ -462,6 +450,9 @@ pub fn birth(new: &NewAgent<'_>, settings: &Settings, ids: &mut Ids, now: Millis
     extend(&mut meta, new.fork.map_or_else(|| json!({}), |fork| fork.history(own)));
     if let Some(git) = &settings.git {
         meta["git"] = json!(git);
+    }
+    if new.parent.is_none() && !settings.client_tools.is_empty() {
+        meta["dynamic_tools"] = json!(settings.client_tools);
     }
     extend(&mut meta, json!({"multi_agent_version": "v2", "context_window": {"window_id": ids.uuid(now)}}));
     let start = new.fork.map_or(0, Inherited::start);

@@ -121,7 +121,7 @@ impl Machine {
 
     /// True if it does nothing but wait for answers of people and clients.
     pub fn only_asks(&self) -> bool {
-        self.volatile.slot == Slot::None && !self.agent.asks.is_empty() && self.agent.parked()
+        self.volatile.slot == Slot::None && self.agent.awaits_answers()
     }
 
     /// Starts with a slot in hand: the incarnation was started for a turn.

@@ -203,16 +203,17 @@ fn sandbox_of(profile: &PermissionProfile, cwd: &str) -> SandboxPolicy {
         PermissionProfile::Managed { file_system: FileSystemProfile::Unrestricted, .. } => {
             return SandboxPolicy::DangerFullAccess;
         }
-        PermissionProfile::Managed {
-            file_system: FileSystemProfile::Restricted { entries, .. }, network
-        } => (entries, *network),
+        PermissionProfile::Managed { file_system: FileSystemProfile::Restricted { entries, .. }, network } => {
+            (entries, *network)
+        }
     };
     let network_access = network == NetworkAccess::Enabled;
     let written = || entries.iter().filter(|entry| entry.access == AccessMode::Write).map(|entry| &entry.path);
     if written().next().is_none() {
         return SandboxPolicy::ReadOnly { network_access };
     }
-    let special = |wanted: &SpecialPath| written().any(|path| matches!(path, EntryPath::Special { value } if value == wanted));
+    let special =
+        |wanted: &SpecialPath| written().any(|path| matches!(path, EntryPath::Special { value } if value == wanted));
     let writable_roots = written().filter_map(|path| match path {
         EntryPath::Path { path } if path != cwd => Some(path.clone()),
         _ => None,
@@ -226,7 +227,9 @@ fn sandbox_of(profile: &PermissionProfile, cwd: &str) -> SandboxPolicy {
 }
 
 /// A value, where its form is one that is known.
-pub(super) fn known<'de, T: serde::de::DeserializeOwned, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
+pub(super) fn known<'de, T: serde::de::DeserializeOwned, D: Deserializer<'de>>(
+    value: D,
+) -> Result<Option<T>, D::Error> {
     let value = Value::deserialize(value)?;
     Ok(serde_json::from_value(value).ok())
 }

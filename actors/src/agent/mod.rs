@@ -23,9 +23,9 @@ mod kept;
 mod legacy;
 pub mod lines;
 mod machine;
-pub mod manner;
 #[cfg(test)]
 mod machine_tests;
+pub mod manner;
 mod offered;
 mod patching;
 pub mod plan;

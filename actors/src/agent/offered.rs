@@ -37,7 +37,8 @@ pub(super) fn patch() -> Value {
 /// `update_plan`.
 pub(super) fn plan() -> Value {
     let status = json!({"type": "string", "enum": ["pending", "in_progress", "completed"]});
-    let step = object(json!({"step": text("What is to be done, in a few words."), "status": status}), &["step", "status"]);
+    let step =
+        object(json!({"step": text("What is to be done, in a few words."), "status": status}), &["step", "status"]);
     function(
         "update_plan",
         "Shows the person the steps of your work and how far each is. Send all of them each time; one at most is in_progress.",

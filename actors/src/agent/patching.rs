@@ -19,8 +19,8 @@ use super::effect::{Effect, Event, Patched, Planned, Shown, Snapshot};
 use super::machine::Step;
 use super::prompt;
 use super::turn::{Call, CallState, Turn};
-use crate::patch::words::{self, Outcome, Status};
 use crate::patch;
+use crate::patch::words::{self, Outcome, Status};
 
 impl Step<'_, '_> {
     /// Begins with a patch. True if it wrote its refusal.
@@ -92,7 +92,12 @@ impl Step<'_, '_> {
         }
         let place = self.place(self.machine.works().cwd().to_owned(), confinement);
         self.batch.own(&Own::ToolStarted(ToolStarted { call: id.clone(), group: None }));
-        self.effects.push(Effect::Apply { call: id.clone(), planned: Arc::clone(&planned), place, turn: turn.id.clone() });
+        self.effects.push(Effect::Apply {
+            call: id.clone(),
+            planned: Arc::clone(&planned),
+            place,
+            turn: turn.id.clone(),
+        });
         self.volatile.busy.insert(id.clone(), ASKED);
         self.volatile.planned.insert(id, planned);
     }
@@ -141,7 +146,8 @@ impl Step<'_, '_> {
             return words::changes(&planned.plan);
         }
         let cwd = self.machine.works().cwd();
-        patch::parse(&call.input).map_or_else(|_| Value::Object(Default::default()), |p| words::sketch(&p, Path::new(cwd)))
+        patch::parse(&call.input)
+            .map_or_else(|_| Value::Object(Default::default()), |p| words::sketch(&p, Path::new(cwd)))
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use sapwood_model::Body;
-use sapwood_protocol::ids::base_instructions_id;
 use sapwood_protocol::app::UserInput;
 use sapwood_protocol::app::input::MediaSource;
+use sapwood_protocol::ids::base_instructions_id;
 use sapwood_protocol::item::{Content, Item, Role};
 use sapwood_protocol::own::Manner;
 use sapwood_protocol::{AgentPath, SessionId};
@@ -15,9 +15,9 @@ use serde_json::{Map, Value, json};
 use super::approval::DynamicTools;
 use super::asked::Asked;
 use super::commands;
+use super::history::{History, item_json};
 use super::manner::Works;
 use super::offered;
-use super::history::{History, item_json};
 use super::settings::Settings;
 use super::state::{Agent, Identity};
 use super::tools::COLLABORATION;
@@ -338,9 +338,9 @@ fn tools(team: Member<'_>, settings: &Settings) -> Vec<Value> {
     let number = |description: String| json!({"type": "number", "description": description});
     let encrypted = |description: &str| json!({"type": "string", "description": description, "encrypted": true});
     let wait = &settings.wait;
-    let commands = commands::offered(&settings.exec_timeout);
+    let commands = commands::offered(&settings.exec_timeout).into_iter();
     let mut tools: Vec<Value> = commands
-        .into_iter()
+        .filter(|_| settings.has_environment)
         .map(|(name, description, mut properties, required)| {
             if let (true, "exec_command", Some(properties)) = (settings.is_attended, name, properties.as_object_mut()) {
                 properties.extend(offered::wishes().as_object().cloned().unwrap_or_default());
@@ -352,7 +352,7 @@ fn tools(team: Member<'_>, settings: &Settings) -> Vec<Value> {
     if settings.is_attended {
         tools.extend(offered::people(team.client.is_some()));
     }
-    tools.push(offered::patch());
+    tools.extend(settings.has_environment.then(offered::patch));
     if team.collaborates {
         let target = || text("The agent: a path like `/root/a`, a name below your own path, or a thread id.");
         let members = vec![
@@ -445,7 +445,8 @@ mod tests {
         assert_eq!(value["input"][0]["content"][0]["text"], "You are a \"test\" agent.");
         let tools = value["tools"].as_array().unwrap();
         let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-        let expected = "exec_command write_stdin update_plan request_user_input request_permissions apply_patch collaboration";
+        let expected =
+            "exec_command write_stdin update_plan request_user_input request_permissions apply_patch collaboration";
         assert_eq!(names.join(" "), expected);
         assert_eq!(tools.last().unwrap()["tools"].as_array().unwrap().len(), 6);
         assert_eq!(body.len(), body.concat().len());

@@ -6,6 +6,8 @@ use sapwood_protocol::Millis;
 use sapwood_protocol::approval::{ApprovalPolicy, ApprovalsReviewer, SandboxPolicy};
 use sapwood_protocol::record::Git;
 
+use super::approval::DynamicTools;
+
 /// The context window of a model that no catalogue knows: Codex's fallback, less the twentieth that it keeps free.
 pub const CONTEXT_WINDOW: u64 = 258_400;
 
@@ -32,6 +34,11 @@ pub struct Settings {
     pub thread_source: Option<Arc<str>>,
     /// The repository that the tree works in, as it was when the tree came into memory.
     pub git: Option<Git>,
+    /// There is a place where agents work: without one no command is run and no file changed, and the tools for it are not
+    /// offered.
+    pub has_environment: bool,
+    /// Tools that the client of a root thread that is made runs.
+    pub client_tools: DynamicTools,
     /// Tokens that the model can see at once.
     pub context_window: u64,
     /// What a model is told about its work; under 4 KB.
@@ -151,6 +158,8 @@ impl Default for Settings {
             output_schema: None,
             thread_source: None,
             git: None,
+            has_environment: true,
+            client_tools: DynamicTools::default(),
             context_window: CONTEXT_WINDOW,
             base_instructions: super::prompt::BASE_INSTRUCTIONS.into(),
             agents_md: None,

@@ -482,12 +482,13 @@ impl Agent {
 
     /// True while the open turn only waits: nothing runs, no slot is held, and process death changes nothing.
     pub fn parked(&self) -> bool {
-        self.turn.as_ref().is_some_and(|turn| turn.parked() || self.awaits_answers(turn))
+        self.turn.as_ref().is_some_and(Turn::parked) || self.awaits_answers()
     }
 
     /// True while questions are open, and nothing has begun of which nobody knows how it went. (A command that asks again
     /// has ended: its sandbox stopped it.)
-    fn awaits_answers(&self, turn: &Turn) -> bool {
+    pub fn awaits_answers(&self) -> bool {
+        let Some(turn) = &self.turn else { return false };
         let is_known = |call: &Call| match call.state {
             CallState::Started { .. } => self.asks.of_call(&call.id).is_some(),
             CallState::Spawning(_) => false,

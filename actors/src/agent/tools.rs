@@ -163,6 +163,9 @@ fn understand(
     let collaboration = &*call.namespace == COLLABORATION && path.depth() < settings.max_depth;
     let is_own = call.namespace.is_empty();
     match &*call.name {
+        "apply_patch" | "exec_command" | "write_stdin" if is_own && !settings.has_environment => {
+            return Err(format!("unsupported call: {}", call.name));
+        }
         "apply_patch" if call.custom => return Ok(Tool::Patch),
         _ if call.custom => {}
         "exec_command" if is_own => return commands::exec(&call.input, &settings.exec_timeout).map(Tool::Exec),
@@ -297,7 +300,13 @@ mod tests {
 
     fn tool(name: &str, input: &str) -> Tool {
         let namespace = if ["exec_command", "write_stdin"].contains(&name) { "" } else { COLLABORATION };
-        parse(&call(namespace, name, input), &AgentPath::root(), "rehearsal", &DynamicTools::default(), &Settings::default())
+        parse(
+            &call(namespace, name, input),
+            &AgentPath::root(),
+            "rehearsal",
+            &DynamicTools::default(),
+            &Settings::default(),
+        )
     }
 
     fn refused(name: &str, input: &str) -> String {

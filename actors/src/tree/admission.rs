@@ -3,10 +3,10 @@
 use std::num::NonZeroU64;
 
 use sapwood_mailbox::{Lane, Mailbox, Permit, Refused};
-use sapwood_protocol::{Line, TurnId};
 use sapwood_protocol::asked::Resolution;
 use sapwood_protocol::ids::{AskId, InputId};
 use sapwood_protocol::own::{Accepted, Body, InputLane, Own, Said, ThreadSettings};
+use sapwood_protocol::{Line, TurnId};
 use sapwood_rollout::{AppendError, OpenError};
 use sapwood_supervisor::core::Need;
 

@@ -51,3 +51,38 @@ impl Tree {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use sapwood_protocol::{Ids, Millis, SessionId};
+    use sapwood_rollout::MemoryJournal;
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::feed::News;
+
+    #[test]
+    fn of_each_kind_one_is_told_in_a_tree() {
+        let mut ids = Ids::seeded(1);
+        let session = SessionId::from(ids.thread(Millis(1)));
+        let journal = Arc::new(MemoryJournal::new());
+        let tree = Tree::new(session, Arc::default(), journal, Arc::new(SystemClock), ids);
+        let root = tree.make_root("/", None).unwrap();
+        let (_, mut subscription) = root.feed.subscribe(Arc::new(Notify::new()), || ());
+        let folders =
+            |folder: &str| Shortfall::FrozenFolders { folders: vec![PathBuf::from(folder)], reason: "no".into() };
+        let udp = Shortfall::OnlyTcpRefused { reason: "no".into() };
+        tree.tell_shortfalls(&root, &[folders("/a"), folders("/b")]);
+        tree.tell_shortfalls(&root, &[udp.clone(), folders("/c")]);
+        tree.tell_shortfalls(&root, std::slice::from_ref(&udp));
+        let mut told = Vec::new();
+        while let Some(News::Change(change)) = subscription.next(&root.feed) {
+            told.push(change.event);
+        }
+        assert_eq!(told, [Event::Warning(folders("/a").to_string()), Event::Warning(udp.to_string())]);
+    }
+}

@@ -40,10 +40,10 @@ use crate::seat::{Counted, Message, Seat, SeatView};
 use crate::workers::Confined;
 
 use admission::lane_of;
-pub(crate) use rested::{Read, Rested};
 pub use admission::{Admitted, INBOX_COUNT, INPUT_BYTES, Refusal};
 pub use queue::{QUEUE_COUNT, QueueError};
 pub use reports::REPORT_BYTES;
+pub(crate) use rested::{Read, Rested};
 
 /// Starts and wakes incarnations: the supervisor, or the simulation in its place.
 pub trait Supervision: Send + Sync + 'static {
@@ -355,8 +355,7 @@ impl Tree {
 /// The mode with what a person granted beside it. Reading is free in all of them.
 fn widened(mode: SandboxMode, granted: Permissions) -> SandboxMode {
     let network = granted.has_network();
-    let more: Vec<PathBuf> =
-        granted.file_system.into_iter().flat_map(|files| files.write).map(PathBuf::from).collect();
+    let more: Vec<PathBuf> = granted.file_system.into_iter().flat_map(|files| files.write).map(PathBuf::from).collect();
     match mode {
         SandboxMode::ReadOnly { network_access } if more.is_empty() => {
             SandboxMode::ReadOnly { network_access: network_access || network }
@@ -412,7 +411,8 @@ mod tests {
         let journal = Arc::new(MemoryJournal::new());
         let tree = Tree::new(session, Arc::default(), journal, Arc::new(SystemClock), ids);
         let body = Some(Body::user("begin"));
-        let first = Accepted { id: "1".into(), place: 0, lane: InputLane::User, wake: true, from: None, body, turn: None };
+        let first =
+            Accepted { id: "1".into(), place: 0, lane: InputLane::User, wake: true, from: None, body, turn: None };
         let root = tree.make_root("/", Some(&first)).unwrap();
         assert_eq!(tree.activity().borrow().working, 1);
         tree.melted("on purpose");

@@ -15,8 +15,8 @@ use sapwood_supervisor::core::Need;
 use crate::agent::Event;
 use crate::seat::{Gate, Message, Seat};
 
-use super::admission::{INPUT_BYTES, Refusal, lane_of};
 use super::Tree;
+use super::admission::{INPUT_BYTES, Refusal, lane_of};
 
 /// Messages that wait for one agent, at most: as many as Codex keeps.
 pub const QUEUE_COUNT: usize = 100;
@@ -254,4 +254,92 @@ impl Tree {
 fn find(gate: &Gate, id: &InputId) -> Result<usize, QueueError> {
     let at = gate.queue.iter().position(|(waiting, _)| waiting == id);
     at.ok_or_else(|| QueueError::NotFound { id: id.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sapwood_protocol::own::Said;
+    use sapwood_protocol::{Ids, Millis, SessionId};
+    use sapwood_rollout::{Journal, MemoryJournal};
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::fold;
+
+    fn tree() -> (Arc<Tree>, Arc<Seat>) {
+        let mut ids = Ids::seeded(3);
+        let session = SessionId::from(ids.thread(Millis(1)));
+        let tree = Tree::new(session, Arc::default(), Arc::new(MemoryJournal::new()), Arc::new(SystemClock), ids);
+        let root = tree.make_root("/", None).unwrap();
+        (tree, root)
+    }
+
+    fn queued(text: &str) -> QueuedInput {
+        QueuedInput { said: Said::text(text), metadata: None }
+    }
+
+    fn add(tree: &Tree, seat: &Seat, ids: &[&str]) {
+        for id in ids {
+            tree.enqueue(seat, (*id).into(), queued(id)).unwrap();
+        }
+    }
+
+    fn names(queue: &[(InputId, QueuedInput)]) -> Vec<&str> {
+        queue.iter().map(|(id, _)| id.as_str()).collect()
+    }
+
+    /// What the seat keeps is what its rollout says.
+    fn as_written(tree: &Tree, seat: &Seat) -> Vec<(InputId, QueuedInput)> {
+        let agent = fold::read(&*tree.journal, seat.thread).unwrap();
+        let written: Vec<_> = agent.inbox.queue().map(|(id, queued)| (id.clone(), queued.clone())).collect();
+        assert_eq!(tree.queued(seat), written);
+        assert_eq!(Seat::new(&agent, seat.history).gate.lock().queue, written);
+        written
+    }
+
+    #[test]
+    fn what_waits_is_edited_ordered_and_taken_back_in_the_rollout() {
+        let (tree, root) = tree();
+        add(&tree, &root, &["a", "b", "c"]);
+        let edited = tree.edit_queued(&root, &"b".into(), queued("new").said.input, None).unwrap();
+        assert_eq!(edited, queued("new"));
+        tree.order_queue(&root, &["c".into(), "b".into(), "a".into()]).unwrap();
+        assert!(tree.take_back(&root, &"a".into()).unwrap());
+        assert!(!tree.take_back(&root, &"a".into()).unwrap());
+        assert_eq!(as_written(&tree, &root), [("c".into(), queued("c")), ("b".into(), queued("new"))]);
+    }
+
+    #[test]
+    fn what_does_not_wait_is_not_changed_and_an_order_names_all() {
+        let (tree, root) = tree();
+        add(&tree, &root, &["a", "b"]);
+        let said = queued("x").said.input;
+        assert!(matches!(tree.edit_queued(&root, &"z".into(), said, None), Err(QueueError::NotFound { .. })));
+        for wrong in [&["a"][..], &["a", "a", "b"], &["a", "z"], &[]] {
+            let ids: Vec<InputId> = wrong.iter().map(|id| (*id).into()).collect();
+            assert!(matches!(tree.order_queue(&root, &ids), Err(QueueError::Order)), "{wrong:?}");
+        }
+        assert_eq!(names(&as_written(&tree, &root)), ["a", "b"]);
+        let full = (0..QUEUE_COUNT).map(|n| (n.to_string().as_str().into(), queued("x")));
+        root.gate.lock().queue = full.collect();
+        assert!(matches!(tree.enqueue(&root, "z".into(), queued("z")), Err(QueueError::Full)));
+    }
+
+    #[test]
+    fn one_is_begun_at_a_time_and_waits_no_longer() {
+        let (tree, root) = tree();
+        assert!(matches!(tree.begin_queued(&root, None), Err(QueueError::Empty)));
+        add(&tree, &root, &["a", "b", "c"]);
+        assert!(matches!(tree.begin_queued(&root, Some(&"z".into())), Err(QueueError::NotFound { .. })));
+        let turn = tree.begin_queued(&root, Some(&"b".into())).unwrap();
+        assert_eq!(names(&as_written(&tree, &root)), ["a", "c"]);
+        assert!(matches!(tree.begin_queued(&root, None), Err(QueueError::Busy)));
+        tree.begin_next_queued(&root);
+        assert_eq!(names(&as_written(&tree, &root)), ["a", "c"], "what wakes is on its way");
+        assert!(!tree.take_back(&root, &"b".into()).unwrap(), "it has begun");
+        let agent = fold::read(&*tree.journal, root.thread).unwrap();
+        assert_eq!((agent.inbox.wakes(), agent.inbox.promised()), (true, Some(turn)));
+    }
 }

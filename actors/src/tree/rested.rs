@@ -23,22 +23,25 @@ const BYTES: u64 = 64 * 1024 * 1024;
 /// How far a rollout was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Read {
-    /// Bytes, with the newline of the last line.
+    /// In bytes.
     length: u64,
-    /// The last line.
+    /// The last line, with its newline.
     last: Bytes,
 }
 
 impl Read {
     /// All of a rollout.
     pub fn all(rollout: &Rollout) -> Self {
-        let last = rollout.lines().last().map(|line| line.bytes().clone()).unwrap_or_default();
-        Self { length: rollout.bytes().len() as u64, last }
+        let bytes = rollout.bytes();
+        let whole = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let start = memchr::memrchr(b'\n', whole).map_or(0, |end| end + 1);
+        // A copy: it would keep the whole rollout in memory.
+        Self { length: bytes.len() as u64, last: Bytes::copy_from_slice(&bytes[start..]) }
     }
 
     /// One more line.
     pub fn line(&mut self, line: &Line) {
-        self.length += line.bytes().len() as u64 + 1;
+        self.length += line.bytes().len() as u64;
         self.last = line.bytes().clone();
     }
 
@@ -46,8 +49,9 @@ impl Read {
     fn behind(&self, rollout: &Rollout) -> Option<Rollout> {
         let length = usize::try_from(self.length).ok()?;
         let bytes = rollout.bytes();
-        let known = bytes.get(..length)?.strip_suffix(b"\n")?.strip_suffix(&*self.last)?;
-        (known.is_empty() || known.ends_with(b"\n")).then(|| Rollout::new(bytes.slice(length..)))
+        let known = bytes.get(..length)?.strip_suffix(&*self.last)?;
+        let is_whole = self.last.ends_with(b"\n") && (known.is_empty() || known.ends_with(b"\n"));
+        is_whole.then(|| Rollout::new(bytes.slice(length..)))
     }
 }
 
@@ -123,8 +127,11 @@ mod tests {
         assert_eq!(rested.wake(thread, &after), Some(fold(&after)));
         assert_eq!(rested.wake(thread, &after), None, "it is awake");
         let mut read = Read::all(&before);
-        read.line(&after.lines().last().unwrap());
-        assert_eq!(read, Read::all(&after));
+        read.line(&Line::from_bytes(Bytes::from_static(ITEM.as_bytes())));
+        assert_eq!(read, Read::all(&after), "what is appended counts as what is read");
+        let torn = Rollout::new(format!("{META}\n{{\"torn").into());
+        rested.keep(thread, Read::all(&torn), fold(&torn));
+        assert_eq!(rested.wake(thread, &torn), None, "a broken line may be ended");
 
         let others = [rollout(&[]), rollout(&[ITEM]), rollout(&[&META.replace("paginated", "paginatex"), ITEM])];
         for other in others {

@@ -14,8 +14,8 @@ use crate::background::Origin;
 use crate::clock::Clock;
 use crate::process::sandbox::looks_denied;
 use crate::process::{
-    Cancel, Command, Exit, Held, InputError, Outcome, Output, Pause, Running, SandboxMode, SessionId, Size,
-    Stdin, Stream, Viewer, Yielded,
+    Cancel, Command, Exit, Held, InputError, Outcome, Output, Pause, Running, SandboxMode, SessionId, Size, Stdin,
+    Stream, Viewer, Yielded,
 };
 use crate::seat::Seat;
 use crate::tree::Tree;
@@ -132,7 +132,14 @@ fn command(exec: &ExecCall, argv: &[String; 3], place: &Confined) -> Command {
 }
 
 /// Types into a command in the background, waits for what it writes, and reads its end if it has ended.
-pub(super) async fn type_into(home: Home, call: CallId, turn: TurnId, typing: Typing, mut cancelled: Cancel, answer: Answer) {
+pub(super) async fn type_into(
+    home: Home,
+    call: CallId,
+    turn: TurnId,
+    typing: Typing,
+    mut cancelled: Cancel,
+    answer: Answer,
+) {
     let answers = |result| Input::ToolEnded { call: call.clone(), result };
     let background = &home.seat.background;
     let session = SessionId(typing.session);

@@ -12,13 +12,13 @@ use sapwood_actors::agent::effect::{ExecCall, Planned, Timer, ToolEnd, ToolResul
 use sapwood_actors::agent::volatile::Slot;
 use sapwood_actors::agent::{Agent, Input, Settings};
 use sapwood_actors::clock::Clock;
-use sapwood_actors::workers::Confined;
-use sapwood_protocol::approval::SandboxPolicy;
 use sapwood_actors::seat::{Message, Seat};
 use sapwood_actors::shell::{Begin, Shell, Slots, Workers};
 use sapwood_actors::tree::{Supervision, Tree};
+use sapwood_actors::workers::Confined;
 use sapwood_mailbox::{Doorbell, Lane};
 use sapwood_model::{Request, Response};
+use sapwood_protocol::approval::SandboxPolicy;
 use sapwood_protocol::own::{Accepted, Body, InputLane, ProcessGroup};
 use sapwood_protocol::{AgentPath, CallId, Ids, Millis, SessionId, ThreadId, TurnId};
 use sapwood_rollout::{Journal, MemoryJournal};

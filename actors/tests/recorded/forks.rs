@@ -95,8 +95,15 @@ fn what_is_the_sources_own_stays_there() {
     let journal = MemoryJournal::new();
     let (a, b) = (thread(1), thread(2));
     let body = Some(Body::user("later"));
-    let accepted =
-        Own::Accepted(Accepted { id: "u".into(), place: 0, lane: InputLane::User, wake: true, from: None, body, turn: None });
+    let accepted = Own::Accepted(Accepted {
+        id: "u".into(),
+        place: 0,
+        lane: InputLane::User,
+        wake: true,
+        from: None,
+        body,
+        turn: None,
+    });
     let path = AgentPath::root().join("x").unwrap();
     let spawn = Own::Spawn(Spawn { child: thread(9), call: "c".into(), path, fork: None });
     put(

@@ -10,13 +10,13 @@ use sapwood_actors::agent::effect::{ExecCall, Planned, Timer, ToolEnd, ToolResul
 use sapwood_actors::agent::settings::OnUsageLimit;
 use sapwood_actors::agent::{Agent, Input, Settings};
 use sapwood_actors::clock::Clock;
-use sapwood_actors::workers::Confined;
 use sapwood_actors::fold;
-use sapwood_actors::seat::{Message, Seat};
 use sapwood_actors::process::SandboxMode;
+use sapwood_actors::seat::{Message, Seat};
 use sapwood_actors::service::load;
 use sapwood_actors::shell::{Begin, Shell, Slots, Workers};
 use sapwood_actors::tree::{Activity, Supervision, Tree};
+use sapwood_actors::workers::Confined;
 use sapwood_mailbox::{Doorbell, Lane};
 use sapwood_model::scripted::Outcome as ScriptedOutcome;
 use sapwood_model::{ModelError, Request, Script};
@@ -294,7 +294,8 @@ impl World {
         let tree = Self::tree(session, &settings, &disk, &clock, seed);
         tree.supervise(Box::new(SimSupervision(Arc::clone(&common)))).unwrap();
         let body = Some(Body::user("begin"));
-        let first = Accepted { id: "first".into(), place: 0, lane: InputLane::User, wake: true, from: None, body, turn: None };
+        let first =
+            Accepted { id: "first".into(), place: 0, lane: InputLane::User, wake: true, from: None, body, turn: None };
         tree.make_root("/workspace", Some(&first)).unwrap();
         Self { chaos, session, settings, disk, clock, common, tree, live: BTreeMap::new(), known: Vec::new(), seed }
     }
@@ -343,6 +344,9 @@ impl World {
     /// Runs until nothing is left to be delivered.
     pub fn run(&mut self) {
         for _ in 0..MAX_STEPS {
+            if self.chaos.asks && self.chance(12) {
+                self.answer();
+            }
             let next = {
                 let mut shared = self.common.lock();
                 let next = shared.queue.pop_first();
@@ -352,9 +356,6 @@ impl World {
                 }
                 next
             };
-            if self.chaos.asks && self.chance(12) {
-                self.answer();
-            }
             let Some((_, delivery)) = next else {
                 if self.tree.activity().borrow().asking > 0 {
                     self.answer();
@@ -605,7 +606,8 @@ impl World {
         let ledger = self.common.lock().ledger.clone();
         let once: BTreeSet<_> = ledger.iter().collect();
         assert_eq!(once.len(), ledger.len(), "seed {seed}: a command ran twice: {ledger:?}");
-        let free: BTreeSet<_> = ledger.iter().filter(|(.., is_confined)| !is_confined).map(|(t, c, _)| (*t, c.clone())).collect();
+        let free: BTreeSet<_> =
+            ledger.iter().filter(|(.., is_confined)| !is_confined).map(|(t, c, _)| (*t, c.clone())).collect();
 
         let files: BTreeMap<ThreadId, Vec<Line>> = (self.disk.threads().into_iter())
             .map(|thread| (thread, self.disk.read(thread).unwrap().lines().collect()))

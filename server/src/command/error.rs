@@ -3,7 +3,7 @@
 use sapwood_actors::process::{InputError, ProcessError};
 
 use super::outlet::MAX_BUFFERED_BYTES;
-use crate::rpc::RpcError;
+use crate::rpc::{INVALID_PARAMS, RpcError};
 
 /// Why a request about a command cannot be carried out. For a person to read; [`CommandError::answer`] is what is sent.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,15 @@ impl CommandError {
         match self {
             Self::TooMany { .. } => RpcError { message: self.to_string(), ..RpcError::overloaded() },
             Self::Process(_) | Self::Closing => RpcError::internal(self.to_string()),
+            Self::Both(one, _) if *one != "sandboxPolicy" => self.about_params(),
+            Self::SizeWithoutTerminal | Self::Size { .. } | Self::NegativeTimeout(_) => self.about_params(),
+            Self::NothingToWrite | Self::Base64(_) => self.about_params(),
             _ => RpcError::invalid(self.to_string()),
         }
+    }
+
+    /// The real server has this code where parameters do not fit together.
+    fn about_params(&self) -> RpcError {
+        RpcError { code: INVALID_PARAMS, ..RpcError::invalid(self.to_string()) }
     }
 }

@@ -158,7 +158,7 @@ async fn write<S: Service>(server: Arc<Server<S>>, connection: Arc<Connection>, 
                 break CloseReason::Gone;
             }
         }
-        for (thread, dropped) in connection.written() {
+        if let Some((thread, dropped)) = connection.written() {
             warn!(connection = %connection.id(), %thread, dropped, "the client lagged, and is brought up to date");
             server.service().lagged(&connection, &thread);
         }

@@ -17,7 +17,6 @@ mod registry;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -205,8 +204,15 @@ impl Connection {
         }
     }
 
-    /// What was taken is written: the threads that lag, if there is room for them now.
-    pub(crate) fn written(&self) -> BTreeMap<Arc<str>, u64> {
+    /// The same, of what is not to be dropped: it brings a thread up to date of which too much was.
+    pub(crate) fn send_whole(&self, notification: &Notification) {
+        if self.wants(notification.method()) {
+            self.keep(notification.bytes().clone());
+        }
+    }
+
+    /// What was taken is written: a thread that lags, if it can be brought up to date now.
+    pub(crate) fn written(&self) -> Option<(Arc<str>, u64)> {
         let lagging = self.outbound.lock().take_lagging();
         self.drained.notify_waiters();
         lagging

@@ -243,13 +243,9 @@ impl Outbound {
         }
     }
 
-    /// True if a thread lags, and there is room to bring it up to date.
+    /// True if a thread lags and can be brought up to date now.
     pub fn can_catch_up(&self) -> bool {
-        !self.lagging.is_empty() && self.has_room_for_lagging()
-    }
-
-    fn has_room_for_lagging(&self) -> bool {
-        self.loose_bytes <= LOOSE_BYTES / 4 && self.loose_count <= LOOSE_COUNT / 4
+        !self.lagging.is_empty() && self.entries.is_empty()
     }
 
     /// True if what is said of this thread is dropped.
@@ -257,10 +253,10 @@ impl Outbound {
         self.lagging.contains_key(thread)
     }
 
-    /// The threads that lag, once there is room for what brings them up to date. Their notifications are queued again from
-    /// now on.
-    pub fn take_lagging(&mut self) -> BTreeMap<Arc<str>, u64> {
-        if self.has_room_for_lagging() { std::mem::take(&mut self.lagging) } else { BTreeMap::new() }
+    /// A thread that lags, with how many notifications of it were dropped, once all else is written: what brings it up to
+    /// date may be long. Its notifications are queued again from now on.
+    pub fn take_lagging(&mut self) -> Option<(Arc<str>, u64)> {
+        if self.entries.is_empty() { self.lagging.pop_first() } else { None }
     }
 
     #[cfg(test)]

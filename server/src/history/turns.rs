@@ -32,6 +32,8 @@ pub struct Turns {
     pub(super) calls: Calls,
     /// The newest line that counts tokens, unread until somebody asks.
     counted: Option<Line>,
+    /// The newest one that says what a single request cost.
+    record: Option<Line>,
 }
 
 /// Tokens, as clients are told of them.
@@ -41,6 +43,13 @@ pub struct Spent {
     pub total: Usage,
     /// By its newest request.
     pub last: Usage,
+}
+
+/// A `token_usage_record` line.
+#[derive(Deserialize)]
+struct UsageRecord {
+    usage: Usage,
+    thread_token_usage: Usage,
 }
 
 /// A `token_count` event.
@@ -144,6 +153,7 @@ impl Turns {
                     self.item_completed(&payload);
                 }
             }
+            "token_usage_record" => self.record = Some(line.clone()),
             "event_msg" if peek.tag == Some("token_count") => self.counted = Some(line.clone()),
             "event_msg" if peek.tag.is_none_or(is_shown) => self.event(line),
             "response_item" => {
@@ -209,8 +219,15 @@ impl Turns {
 
     /// The tokens that it has spent, as far as its rollout counts them.
     pub fn spent(&self) -> Option<Spent> {
-        let count: TokenCount = self.counted.as_ref()?.view().ok()?.payload().ok()?;
-        count.info.map(|info| Spent { total: info.total_token_usage, last: info.last_token_usage })
+        let record = || {
+            let record: UsageRecord = self.record.as_ref()?.view().ok()?.payload().ok()?;
+            Some(Spent { total: record.thread_token_usage, last: record.usage })
+        };
+        let count = || {
+            let count: TokenCount = self.counted.as_ref()?.view().ok()?.payload().ok()?;
+            count.info.map(|info| Spent { total: info.total_token_usage, last: info.last_token_usage })
+        };
+        record().or_else(count)
     }
 
     pub(super) fn find(&self, id: &TurnId) -> Option<usize> {

@@ -81,7 +81,9 @@ impl<C: Copy + Ord + std::fmt::Display> OpenRequests<C> {
         self.thread_of.insert(id.clone(), thread);
         let open = match self.threads.entry(thread).or_default().entry(id) {
             Entry::Occupied(open) => open.into_mut(),
-            Entry::Vacant(place) => place.insert(Open { question, asked: BTreeSet::new(), told: BTreeSet::new(), is_answered: false }),
+            Entry::Vacant(place) => {
+                place.insert(Open { question, asked: BTreeSet::new(), told: BTreeSet::new(), is_answered: false })
+            }
         };
         subscribers.into_iter().filter(|connection| open.ask(*connection)).collect()
     }

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 /// The request is not one that can be carried out: clients know this one code for nearly everything.
 pub const INVALID_REQUEST: i64 = -32600;
+/// A parameter is not as it has to be: clients know this one for what is too long, and for commands.
+pub const INVALID_PARAMS: i64 = -32602;
 /// The fault is ours.
 pub const INTERNAL_ERROR: i64 = -32603;
 /// A bound of the server; the same request may do later.

@@ -6,7 +6,7 @@ mod lines;
 mod request_id;
 mod trace;
 
-pub use error::{INTERNAL_ERROR, INVALID_REQUEST, OVERLOADED, RpcError};
+pub use error::{INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, OVERLOADED, RpcError};
 pub use frame::{Answered, Frame, Nothing, Request, early_id};
 pub use lines::{Line, Lines};
 pub use request_id::RequestId;

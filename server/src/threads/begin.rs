@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use sapwood_actors::agent::approval::DynamicTools;
 use sapwood_actors::fold;
 use sapwood_actors::seat::Seat;
+use sapwood_protocol::app::dynamic::DynamicTool;
 use sapwood_protocol::app::list::TurnsPage;
 use sapwood_protocol::app::notices::{ThreadStarted, Warning};
 use sapwood_protocol::app::settings::MultiAgentMode;
@@ -34,11 +36,7 @@ use crate::rpc::RpcError;
 const SOURCE: &str = "vscode";
 
 pub(super) fn table() -> Vec<Method<AppServer>> {
-    vec![
-        Method::new("thread/start", start),
-        Method::new("thread/resume", resume),
-        Method::new("thread/fork", fork),
-    ]
+    vec![Method::new("thread/start", start), Method::new("thread/resume", resume), Method::new("thread/fork", fork)]
 }
 
 async fn start(app: Arc<AppServer>, call: Call, reply: Reply) {
@@ -48,6 +46,8 @@ async fn start(app: Arc<AppServer>, call: Call, reply: Reply) {
         let mut prepared = app.prepare(request(&params.overrides, &call.connection, None)?).await?;
         prepared.settings.thread_source = params.thread_source.as_deref().map(Into::into);
         prepared.settings.source = SOURCE;
+        prepared.settings.has_environment = params.environments.as_ref().is_none_or(|places| !places.is_empty());
+        prepared.settings.client_tools = client_tools(params.dynamic_tools.as_deref().unwrap_or_default())?;
         let cwd = text_of(&prepared)?;
         app.begin(Begin::New { cwd: &cwd }, prepared, is_ephemeral).await
     };
@@ -97,15 +97,19 @@ fn answer_resume(
             Ok(shown) => shown,
             Err(error) => return reply.error(error),
         };
-        let newest = turns.last().map(|turn| turn.id.clone());
+        let newest = turns.last().cloned();
+        let is_known = newest.is_some() || !params.exclude_turns;
         let begun = begun(tree, seat, turns, watched.status());
         match begun {
             Some(begun) => reply.ok(&resumed(begun, tree, seat, page, ends)),
             None => return reply.error(RpcError::internal(format!("thread {} cannot be read", seat.thread))),
         }
         watched.answered(settings::of(tree, seat), spent);
+        if is_known {
+            watched.had_ended(newest.as_ref());
+        }
         if let (Some(turn), Some(spent)) = (newest, spent) {
-            watched.tell_spent(connection, turn, spent);
+            watched.tell_spent(connection, turn.id, spent);
         }
         watched.subscribe(connection);
         warn(connection, seat.thread, warnings);
@@ -228,15 +232,16 @@ impl AppServer {
                 Introduction::Started => None,
             };
             let turns = history.as_ref().map(|turns| turns.all(TurnItemsView::Full, None)).unwrap_or_default();
-            let newest = turns.last().map(|turn| turn.id.clone());
+            let newest = turns.last().cloned();
             let Some(begun) = begun(tree, &seat, turns, watched.status()) else {
                 return reply.error(RpcError::internal(format!("thread {} cannot be read", seat.thread)));
             };
             reply.ok(&begun);
             let spent = history.and_then(|turns| turns.spent());
             watched.answered(settings::of(tree, &seat), spent);
+            watched.had_ended(newest.as_ref());
             if let (Some(turn), Some(spent)) = (newest, spent) {
-                watched.tell_spent(connection, turn, spent);
+                watched.tell_spent(connection, turn.id, spent);
             }
             watched.announce();
             watched.subscribe(connection);
@@ -276,6 +281,13 @@ impl AppServer {
     }
 }
 
+/// The tools of a client, if they are in order.
+fn client_tools(tools: &[DynamicTool]) -> Result<DynamicTools, RpcError> {
+    let same = serde_json::to_value(tools).and_then(serde_json::from_value::<DynamicTools>);
+    let same = same.map_err(|error| RpcError::invalid(format!("`dynamicTools` cannot be read: {error}")))?;
+    same.checked().map_err(|error| RpcError::invalid(error.to_string()))
+}
+
 /// What a client says of a thread, for the program.
 fn request(
     overrides: &ThreadOverrides,
@@ -287,7 +299,10 @@ fn request(
     }
     Ok(ThreadRequest {
         cwd: overrides.cwd.as_ref().map(PathBuf::from),
-        workspace_roots: overrides.runtime_workspace_roots.as_ref().map(|roots| roots.iter().map(PathBuf::from).collect()),
+        workspace_roots: overrides
+            .runtime_workspace_roots
+            .as_ref()
+            .map(|roots| roots.iter().map(PathBuf::from).collect()),
         model: overrides.model.clone(),
         model_provider: overrides.model_provider.clone(),
         service_tier: overrides.service_tier.clone(),

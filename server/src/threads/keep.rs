@@ -109,9 +109,9 @@ async fn delete(app: Arc<AppServer>, call: Call, reply: Reply) {
 
 async fn unsubscribe(app: Arc<AppServer>, call: Call, reply: Reply) {
     let status = named(&call).map(|thread| {
-        let was = app.find(thread).and_then(|(tree, _)| {
-            tree.with(thread, |watched, _| watched.unsubscribe(call.connection.id()))
-        });
+        let was = app
+            .find(thread)
+            .and_then(|(tree, _)| tree.with(thread, |watched, _| watched.unsubscribe(call.connection.id())));
         let status = match was {
             None => UnsubscribeStatus::NotLoaded,
             Some(false) => UnsubscribeStatus::NotSubscribed,
@@ -125,7 +125,9 @@ async fn unsubscribe(app: Arc<AppServer>, call: Call, reply: Reply) {
 async fn update_settings(app: Arc<AppServer>, call: Call, reply: Reply) {
     let found = call.params().and_then(|params: ThreadSettingsUpdateParams| {
         let (tree, seat) = app.loaded(&params.thread_id)?;
-        Ok((settings::set(&params.settings, None)?, tree, seat))
+        let set = settings::set(&params.settings, None)?;
+        tree.rights_are_said(&params.settings);
+        Ok((set, tree, seat))
     });
     let (set, tree, seat) = match found {
         Ok(found) => found,

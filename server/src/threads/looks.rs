@@ -8,7 +8,7 @@ use sapwood_protocol::app::list::{
     ThreadLoadedListResponse, ThreadReadParams, ThreadReadResponse, ThreadTurnsListParams, TurnsPage,
 };
 use sapwood_protocol::app::start::InitialTurnsPage;
-use sapwood_protocol::app::thread::{ActiveFlag, Environment, HistoryMode, SessionSource, Thread, ThreadStatus};
+use sapwood_protocol::app::thread::{HistoryMode, SessionSource, Thread, ThreadStatus};
 use sapwood_protocol::app::turn::TurnItemsView;
 use sapwood_protocol::own::Outcome;
 use sapwood_protocol::{ThreadId, TurnId};
@@ -16,6 +16,7 @@ use sapwood_rollout::OpenError;
 
 use super::begin::blocking;
 use super::settings;
+use super::story;
 use super::tree::LoadedTree;
 use crate::app::{AppServer, thread_id};
 use crate::history::{self, Turns};
@@ -73,7 +74,8 @@ async fn list(app: Arc<AppServer>, call: Call, reply: Reply) {
 
 async fn loaded(app: Arc<AppServer>, call: Call, reply: Reply) {
     let listed = call.params().and_then(|params: ThreadLoadedListParams| {
-        let mut all: Vec<ThreadId> = app.all().iter().flat_map(|tree| tree.tree.seats()).map(|seat| seat.thread).collect();
+        let mut all: Vec<ThreadId> =
+            app.all().iter().flat_map(|tree| tree.tree.seats()).map(|seat| seat.thread).collect();
         all.sort_unstable();
         // A cursor is the last id of the page before: ids that come or go move nobody else.
         let after = params.cursor.as_deref().map(str::parse::<ThreadId>).transpose();
@@ -180,7 +182,8 @@ pub(crate) fn describe(store: &Store, tree: &LoadedTree, seat: &Seat) -> Option<
         true => ephemeral(tree, seat),
         false => {
             let kept = store.thread(seat.thread);
-            kept.inspect_err(|error| tracing::warn!(thread = %seat.thread, %error, "a thread cannot be described")).ok()?
+            kept.inspect_err(|error| tracing::warn!(thread = %seat.thread, %error, "a thread cannot be described"))
+                .ok()?
         }
     };
     overlay(&mut thread, tree, seat);
@@ -191,7 +194,7 @@ pub(crate) fn describe(store: &Store, tree: &LoadedTree, seat: &Seat) -> Option<
 fn overlay(thread: &mut Thread, tree: &LoadedTree, seat: &Seat) {
     let now = settings::of(tree, seat);
     let roots = tree.works(seat, |works| works.workspace_roots().into_owned());
-    thread.environments = Some(vec![Environment::local(&now.cwd, &roots)]);
+    thread.environments = Some(settings::environments(tree, &now.cwd, &roots));
     thread.session_id = tree.tree.session;
     thread.model_provider = now.model_provider;
     thread.model = Some(now.model);
@@ -205,7 +208,7 @@ fn overlay(thread: &mut Thread, tree: &LoadedTree, seat: &Seat) {
 /// How a loaded thread is.
 pub(super) fn status(seat: &Seat) -> ThreadStatus {
     seat.look(|view| match (&view.turn, view.outcome) {
-        (Some(_), _) => ThreadStatus::Active { active_flags: Vec::<ActiveFlag>::new() },
+        (Some(_), _) => story::active(view.asks.iter()),
         (None, Some(Outcome::Failed | Outcome::Quarantined)) => ThreadStatus::SystemError,
         (None, _) => ThreadStatus::Idle,
     })

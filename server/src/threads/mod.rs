@@ -9,6 +9,7 @@
 //! - What began ends, once, for every client that was told of it.
 
 mod begin;
+mod input;
 mod items;
 mod keep;
 mod looks;
@@ -30,5 +31,8 @@ pub(crate) use looks::describe;
 
 /// The methods of threads and turns.
 pub(crate) fn table() -> Vec<Method<AppServer>> {
-    [begin::table(), looks::table(), keep::table(), turns::table(), queue::table(), items::table(), terminals::table()].into_iter().flatten().collect()
+    [begin::table(), looks::table(), keep::table(), turns::table(), queue::table(), items::table(), terminals::table()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

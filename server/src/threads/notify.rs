@@ -7,8 +7,9 @@ use sapwood_actors::agent::plan::StepStatus;
 use sapwood_protocol::app::notices::{
     AgentMessageDelta, CommandOutputDelta, ErrorNotice, ItemCompleted, ItemStarted, ModelRerouteReason, ModelRerouted,
     Notice, PlanStep, PlanStepStatus, ReasoningSummaryDelta, ReasoningSummaryPartAdded, ReasoningTextDelta,
-    SafetyBufferingUpdated, TerminalInteraction, ThreadQueueChanged, ThreadStatusChanged, ThreadTokenUsage, ThreadTokenUsageUpdated, TokenUsageBreakdown,
-    TurnCompleted, TurnDiffUpdated, TurnPlanUpdated, TurnStarted, Warning,
+    SafetyBufferingUpdated, TerminalInteraction, ThreadQueueChanged, ThreadStatusChanged, ThreadTokenUsage,
+    ThreadTokenUsageUpdated, TokenUsageBreakdown, TurnCompleted, TurnDiffUpdated, TurnPlanUpdated, TurnStarted,
+    Warning,
 };
 use sapwood_protocol::{ThreadId, TurnId, Usage};
 

@@ -23,6 +23,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::begin::blocking;
+use super::input;
 use super::keep::Leaving;
 use super::looks;
 use super::tree::LoadedTree;
@@ -135,9 +136,9 @@ async fn list(app: Arc<AppServer>, call: Call, reply: Reply) {
 fn page(waiting: Vec<(InputId, QueuedInput)>, params: &ThreadPageParams) -> Result<QueueListResponse, RpcError> {
     let begin: usize = match params.cursor.as_deref() {
         None => 0,
-        Some(cursor) => cursor
-            .parse()
-            .map_err(|error| RpcError::invalid(format!("invalid queue pagination cursor: {error}")))?,
+        Some(cursor) => {
+            cursor.parse().map_err(|error| RpcError::invalid(format!("invalid queue pagination cursor: {error}")))?
+        }
     };
     let limit = params.limit.map_or(PAGE, |limit| (limit as usize).clamp(1, MAX_PAGE));
     let end = begin.saturating_add(limit);
@@ -171,9 +172,11 @@ async fn start(app: Arc<AppServer>, call: Call, reply: Reply) {
     tree.with(thread, |_, _| {
         let id = params.queued_submission_id.as_deref().map(InputId::from);
         let begun = tree.tree.begin_queued(&seat, id.as_ref()).map_err(queue_error);
-        reply.send(begun.map(|turn| QueueStartResponse {
-            turn: Turn { root_turn_id: Some(turn.clone()), ..Turn::begun(turn) },
-        }));
+        reply.send(
+            begun.map(|turn| QueueStartResponse {
+                turn: Turn { root_turn_id: Some(turn.clone()), ..Turn::begun(turn) },
+            }),
+        );
     });
 }
 
@@ -223,7 +226,7 @@ fn lasts(tree: &LoadedTree, thread: ThreadId) -> Result<(), RpcError> {
 fn says_something(input: &[UserInput]) -> Result<(), RpcError> {
     match input {
         [] => Err(RpcError::invalid("only user input can be added to the user-message queue")),
-        _ => Ok(()),
+        _ => input::check(input),
     }
 }
 

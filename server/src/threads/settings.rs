@@ -26,6 +26,8 @@ pub(crate) fn of(tree: &LoadedTree, seat: &Seat) -> ThreadSettings {
     };
     let profile = tree.prepared.lock().permission_profile.clone();
     tree.works(seat, |works| {
+        // Whoever works by another policy than the run was given does not work by its profile.
+        let profile = profile.filter(|_| *works.sandbox() == run.sandbox);
         let mode = word::<ModeKind>(works.mode()).unwrap_or(ModeKind::Default);
         let settings = ModeSettings {
             model: model.to_string(),
@@ -35,7 +37,7 @@ pub(crate) fn of(tree: &LoadedTree, seat: &Seat) -> ThreadSettings {
         ThreadSettings {
             disabled_plugin_ids: Vec::new(),
             cwd: works.cwd().to_owned(),
-            environments: Some(vec![Environment::local(works.cwd(), &works.workspace_roots())]),
+            environments: Some(environments(tree, works.cwd(), &works.workspace_roots())),
             approval_policy: works.approval_policy(),
             approvals_reviewer: works.approvals_reviewer(),
             sandbox_policy: works.sandbox().wire(),
@@ -50,6 +52,12 @@ pub(crate) fn of(tree: &LoadedTree, seat: &Seat) -> ThreadSettings {
             personality: works.personality().and_then(word::<Personality>),
         }
     })
+}
+
+/// Where it works, if there is a place.
+pub(crate) fn environments(tree: &LoadedTree, cwd: &str, roots: &[String]) -> Vec<Environment> {
+    let local = || Environment::local(cwd, roots);
+    tree.tree.settings.has_environment.then(local).into_iter().collect()
 }
 
 /// What a client sets, checked: nothing if it sets nothing.
@@ -93,12 +101,8 @@ pub(crate) fn set(update: &SettingsUpdate, roots: Option<&[String]>) -> Result<O
         mode: mode.map(|mode| name(&mode.mode)),
         mode_instructions: of_mode.map(|settings| settings.developer_instructions.as_deref().map(Into::into)),
     };
-    let set = Set {
-        provider: None,
-        model: model.map(Into::into),
-        effort: effort.map(|effort| Some(effort.into())),
-        manner,
-    };
+    let set =
+        Set { provider: None, model: model.map(Into::into), effort: effort.map(|effort| Some(effort.into())), manner };
     Ok((set != Set::default()).then_some(set))
 }
 

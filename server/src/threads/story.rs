@@ -4,6 +4,7 @@
 //! items, an item's begin before its end, and of one turn every end before its own. What the feed lost, a crash or a
 //! client's slowness, is told from the rollout ([`Story::catch_up`]): whatever was begun ends, once.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -75,6 +76,10 @@ pub(crate) struct Story {
     asks: BTreeMap<AskId, Arc<Asked>>,
     /// The tokens that were told last.
     spent: Option<Spent>,
+    /// The newest turn that has ended, as far as was told; nothing in it if none has, and nothing if that is not known.
+    ended: Option<Option<TurnId>>,
+    /// Turns that were told from the rollout to their ends, while the feed may have yet to say that they began.
+    ahead: BTreeSet<TurnId>,
     /// Commands that go on without their turn.
     detached: BTreeSet<Arc<str>>,
 }
@@ -112,6 +117,16 @@ impl Story {
         self.status.clone().unwrap_or(ThreadStatus::Idle)
     }
 
+    /// The newest turn that has ended, as far as was told; nothing in it if none has, and nothing if that is not known.
+    pub fn ended(&self) -> Option<Option<&TurnId>> {
+        self.ended.as_ref().map(Option::as_ref)
+    }
+
+    /// The newest turn that had ended before anybody was told, if one had.
+    pub fn had_ended(&mut self, turn: Option<TurnId>) {
+        self.ended.get_or_insert(turn);
+    }
+
     /// What the thread had spent before anybody was told.
     pub fn had_spent(&mut self, spent: Spent) {
         self.spent = self.spent.or(Some(spent));
@@ -121,7 +136,13 @@ impl Story {
     pub fn tell(&mut self, at: Millis, event: Event) -> Vec<Told> {
         let mut told = Vec::new();
         match event {
-            Event::TurnStarted { turn, root, started } => self.begin(turn, Some(root), started, &mut told),
+            // The rollout may have been ahead of the feed.
+            Event::TurnStarted { turn, .. } if self.open() == Some(&turn) || self.ahead.contains(&turn) => {}
+            Event::TurnEnded { turn, .. } if self.ahead.remove(&turn) => {}
+            Event::TurnStarted { turn, root, started } => {
+                self.ahead.clear();
+                self.begin(turn, Some(root), started, &mut told);
+            }
             Event::ItemStarted { turn, snapshot: Some(snapshot), .. } => {
                 self.started(&turn, &snapshot, &mut told);
             }
@@ -163,10 +184,7 @@ impl Story {
             Event::Warning(text) => told.push(Told::Warning(text)),
             Event::Paused { message, .. } => told.push(Told::Warning(message)),
             Event::Waiting { why, .. } => told.push(Told::Warning(why)),
-            Event::ItemStarted { .. }
-            | Event::ItemCompleted { .. }
-            | Event::Sent
-            | Event::Resync => {}
+            Event::ItemStarted { .. } | Event::ItemCompleted { .. } | Event::Sent | Event::Resync => {}
             Event::QueueChanged => told.push(Told::Queue),
         }
         told
@@ -196,13 +214,20 @@ impl Story {
     }
 
     /// The feed lost changes, or an incarnation ended without a word: what is missing, by the rollout. `turns` are the newest
-    /// ones, the oldest first, and among them all that began since the open one.
+    /// ones, the oldest first: from the open one on, or else from the last that ended.
     pub fn catch_up(&mut self, turns: &[Turn], now: Millis) -> Vec<Told> {
         let mut told = Vec::new();
         turns.iter().for_each(|turn| self.ended_beside(turn, now, &mut told));
         let from = match &self.open {
             Some(open) => turns.iter().position(|turn| turn.id == open.id),
-            None => turns.iter().position(|turn| turn.status == TurnStatus::InProgress),
+            None => {
+                let next = match &self.ended {
+                    Some(Some(ended)) => turns.iter().position(|turn| turn.id == *ended).map(|at| at + 1),
+                    Some(None) => Some(0),
+                    None => None,
+                };
+                next.or_else(|| turns.iter().position(|turn| turn.status == TurnStatus::InProgress))
+            }
         };
         for turn in from.map_or(&[][..], |from| &turns[from..]) {
             if self.open.as_ref().is_none_or(|open| open.id != turn.id) {
@@ -218,8 +243,11 @@ impl Story {
                 self.close_items(now, &mut told);
                 told.extend(self.rests(turn.status));
                 told.extend(failure(&turn.id, turn.error.clone()));
-                let message = self.open.take().and_then(|open| open.message);
-                told.push(Told::TurnCompleted(Turn { items: message.into_iter().collect(), ..summary(turn.clone()) }));
+                let is_answer = |_: &ThreadItem| turn.status == TurnStatus::Completed;
+                let message = self.open.take().and_then(|open| open.message).filter(is_answer);
+                self.ended = Some(Some(turn.id.clone()));
+                self.ahead.insert(turn.id.clone());
+                told.push(Told::TurnCompleted(summary(turn.clone(), message)));
             }
         }
         if from.is_none() && self.open.is_some() {
@@ -261,7 +289,8 @@ impl Story {
         let Some(open) = self.open.as_mut().filter(|open| open.id == *turn) else { return };
         let Some(item) = history::item(&snapshot.item, Some(snapshot.started.0), None) else { return };
         let state = ItemState::Open { item: item.clone(), is_streamed: snapshot.is_streamed, summaries: 0 };
-        if open.items.insert(item.id().into(), state).is_none() {
+        if let Entry::Vacant(vacant) = open.items.entry(item.id().into()) {
+            vacant.insert(state);
             told.push(Told::ItemStarted { turn: turn.clone(), item, at: snapshot.started });
         }
     }
@@ -396,19 +425,20 @@ impl Story {
         self.close_items(at, told);
         told.extend(self.rests(end.status));
         told.extend(failure(&turn, end.error.clone()));
-        let message = self.open.take().and_then(|open| open.message);
-        let items_view = if message.is_some() { TurnItemsView::Summary } else { TurnItemsView::NotLoaded };
-        told.push(Told::TurnCompleted(Turn {
+        // What was said before it was broken off is no answer.
+        let is_answer = |_: &ThreadItem| end.status == TurnStatus::Completed;
+        let message = self.open.take().and_then(|open| open.message).filter(is_answer);
+        self.ended = Some(Some(turn.clone()));
+        let whole = Turn {
             root_turn_id: Some(end.root.clone()),
-            items: message.into_iter().collect(),
-            items_view,
             status: end.status,
             error: end.error.clone(),
             started_at: Some(end.started.secs()),
             completed_at: Some(end.ended.secs()),
             duration_ms: Some(end.ended.since(end.started).0),
             ..Turn::begun(turn)
-        }));
+        };
+        told.push(Told::TurnCompleted(summary(whole, message)));
     }
 
     fn rests(&mut self, ended: TurnStatus) -> Option<Told> {
@@ -417,13 +447,7 @@ impl Story {
     }
 
     fn active(&self) -> ThreadStatus {
-        let any = |is: fn(&What) -> bool| self.asks.values().any(|asked| is(&asked.what));
-        let flags = [
-            (ActiveFlag::WaitingOnApproval, any(What::is_approval)),
-            (ActiveFlag::WaitingOnUserInput, any(What::is_for_words)),
-        ];
-        let active_flags = flags.into_iter().filter(|(_, is)| *is).map(|(flag, _)| flag).collect();
-        ThreadStatus::Active { active_flags }
+        active(self.asks.values())
     }
 
     fn is_now(&mut self, status: ThreadStatus) -> Option<Told> {
@@ -432,6 +456,17 @@ impl Story {
             Told::Status(status)
         })
     }
+}
+
+/// How a thread is whose open turn waits for these.
+pub(crate) fn active<'a>(asks: impl Iterator<Item = &'a Arc<Asked>> + Clone) -> ThreadStatus {
+    let any = |is: fn(&What) -> bool| asks.clone().any(|asked| is(&asked.what));
+    let flags = [
+        (ActiveFlag::WaitingOnApproval, any(What::is_approval)),
+        (ActiveFlag::WaitingOnUserInput, any(What::is_for_words)),
+    ];
+    let active_flags = flags.into_iter().filter(|(_, is)| *is).map(|(flag, _)| flag).collect();
+    ThreadStatus::Active { active_flags }
 }
 
 /// How a turn ended.
@@ -447,8 +482,9 @@ fn failure(turn: &TurnId, error: Option<TurnError>) -> Option<Told> {
     error.map(|error| Told::Error { turn: turn.clone(), error, will_retry: false })
 }
 
-fn summary(turn: Turn) -> Turn {
-    Turn { items_view: TurnItemsView::Summary, ..turn }
+fn summary(turn: Turn, message: Option<ThreadItem>) -> Turn {
+    let items_view = if message.is_some() { TurnItemsView::Summary } else { TurnItemsView::NotLoaded };
+    Turn { items: message.into_iter().collect(), items_view, ..turn }
 }
 
 /// An item as it began, as far as its end does not say otherwise.
@@ -480,3 +516,8 @@ fn changed(item: &ThreadItem, change: impl FnOnce(&mut Map<String, Value>)) -> T
 fn is_in_progress(item: &ThreadItem) -> bool {
     item.json().get().contains("\"status\":\"inProgress\"")
 }
+
+#[cfg(test)]
+mod feeds;
+#[cfg(test)]
+mod tests;

@@ -11,9 +11,10 @@ use sapwood_actors::seat::Seat;
 use sapwood_actors::service::Running;
 use sapwood_actors::tree::{Tree, Watcher};
 use sapwood_model::HistoryInitialization;
-use sapwood_protocol::{Millis, ThreadId};
+use sapwood_protocol::app::change::SettingsUpdate;
 use sapwood_protocol::app::notices::ThreadStarted;
 use sapwood_protocol::app::thread::Thread;
+use sapwood_protocol::{Millis, ThreadId};
 use tokio::task::JoinHandle;
 
 use super::notify::notice;
@@ -152,6 +153,13 @@ impl LoadedTree {
         })
     }
 
+    /// A client chose rights in the middle: what the thread was begun with is not its profile any more.
+    pub fn rights_are_said(&self, update: &SettingsUpdate) {
+        if update.sandbox_policy.is_some() || update.permissions.is_some() {
+            self.prepared.lock().permission_profile.clone_from(&update.permissions);
+        }
+    }
+
     /// How an agent works now.
     pub fn works<T>(&self, seat: &Seat, look: impl FnOnce(Works<'_>) -> T) -> T {
         seat.look(|view| look(Works::by(view.asking.manner.as_deref(), &seat.cwd, &self.tree.settings)))
@@ -177,6 +185,9 @@ impl LoadedTree {
         if !is_new || !watched.announce() {
             return;
         }
+        let settings = settings::of(self, &watched.seat);
+        watched.answered(settings, None);
+        watched.had_ended(None);
         let readers = self.connections.ready();
         if readers.is_empty() {
             return;

@@ -16,6 +16,7 @@ use sapwood_protocol::ids::InputId;
 use sapwood_protocol::own::Said;
 use uuid::Uuid;
 
+use super::input;
 use super::settings;
 use super::tree::LoadedTree;
 use crate::app::AppServer;
@@ -36,7 +37,9 @@ async fn start(app: Arc<AppServer>, call: Call, reply: Reply) {
         let params: TurnStartParams = call.params()?;
         let (tree, seat) = app.loaded(&params.thread_id)?;
         takes_input(&seat)?;
+        input::check(&params.input)?;
         let set = settings::set(&params.settings, params.runtime_workspace_roots.as_deref())?;
+        tree.rights_are_said(&params.settings);
         let said = Said {
             input: params.input,
             client_id: params.client_user_message_id.map(Into::into),
@@ -51,9 +54,10 @@ async fn start(app: Arc<AppServer>, call: Call, reply: Reply) {
     };
     // Until it is answered, nothing that follows from it is told.
     tree.with(seat.thread, |_, _| {
-        reply.send(say(&tree, &seat, said).map(|turn| TurnStartResponse {
-            turn: Turn { root_turn_id: Some(turn.clone()), ..Turn::begun(turn) },
-        }));
+        reply
+            .send(say(&tree, &seat, said).map(|turn| TurnStartResponse {
+                turn: Turn { root_turn_id: Some(turn.clone()), ..Turn::begun(turn) },
+            }));
     });
 }
 
@@ -62,6 +66,7 @@ async fn steer(app: Arc<AppServer>, call: Call, reply: Reply) {
         let params: TurnSteerParams = call.params()?;
         let (tree, seat) = app.loaded(&params.thread_id)?;
         takes_input(&seat)?;
+        input::check(&params.input)?;
         Ok((params, tree, seat))
     })();
     let (params, tree, seat) = match found {
@@ -125,9 +130,7 @@ async fn update_settings(app: Arc<AppServer>, call: Call, reply: Reply) {
 /// Children get their tasks from their spawners.
 pub(super) fn takes_input(seat: &Seat) -> Result<(), RpcError> {
     match seat.parent {
-        Some(_) => {
-            Err(RpcError::invalid("direct app-server input is not allowed for multi-agent v2 sub-agents"))
-        }
+        Some(_) => Err(RpcError::invalid("direct app-server input is not allowed for multi-agent v2 sub-agents")),
         None => Ok(()),
     }
 }
@@ -136,9 +139,7 @@ fn expect(seat: &Seat, expected: &str, none: &str) -> Result<TurnId, RpcError> {
     match seat.look(|view| view.turn.clone()) {
         None => Err(RpcError::invalid(none)),
         Some(open) if open.as_str() == expected => Ok(open),
-        Some(open) => {
-            Err(RpcError::invalid(format!("expected active turn id `{expected}` but found `{open}`")))
-        }
+        Some(open) => Err(RpcError::invalid(format!("expected active turn id `{expected}` but found `{open}`"))),
     }
 }
 

@@ -11,7 +11,7 @@ use sapwood_protocol::app::change::Done;
 use sapwood_protocol::app::notices::{ServerRequestResolved, ThreadStatusChanged};
 use sapwood_protocol::app::settings::{ThreadSettings, ThreadSettingsUpdated};
 use sapwood_protocol::app::thread::ThreadStatus;
-use sapwood_protocol::app::turn::{Turn, TurnItemsView};
+use sapwood_protocol::app::turn::{Turn, TurnItemsView, TurnStatus};
 use sapwood_protocol::asked::Asked;
 use sapwood_protocol::{Millis, TurnId};
 use sapwood_rollout::Journal;
@@ -66,11 +66,22 @@ pub(crate) struct Teller<'a> {
 impl Watched {
     /// Looks at a seat, of which nobody was told yet.
     pub fn new(seat: Arc<Seat>, bell: Arc<dyn Bell>, context_window: u64) -> Self {
-        let (story, subscription) = seat.feed.subscribe(bell, || Story::since(looks::status(&seat), seat.look(|view| view.turn.clone())));
+        let (story, subscription) =
+            seat.feed.subscribe(bell, || Story::since(looks::status(&seat), seat.look(|view| view.turn.clone())));
         let thread = seat.thread;
         let voice = Voice { id: thread, name: thread.to_string().into(), context_window };
         let (subscribers, interrupts) = (BTreeMap::new(), Vec::new());
-        Self { seat, subscription, story, voice, subscribers, interrupts, is_announced: false, is_primed: false, settings: None }
+        Self {
+            seat,
+            subscription,
+            story,
+            voice,
+            subscribers,
+            interrupts,
+            is_announced: false,
+            is_primed: false,
+            settings: None,
+        }
     }
 
     /// Tells what has happened since the last look.
@@ -96,7 +107,7 @@ impl Watched {
     /// What the feed did not say, from the rollout.
     fn catch_up(&mut self, teller: &Teller<'_>) -> Vec<Told> {
         let open = self.seat.look(|view| view.turn.clone());
-        if self.story.open().is_none() && open.is_none() {
+        if self.story.open().is_none() && self.story.ended().is_none() && open.is_none() {
             return Vec::new();
         }
         match self.newest(teller.journal) {
@@ -113,7 +124,10 @@ impl Watched {
         let open = self.seat.look(|view| view.turn.clone());
         let mut all = turns.all(TurnItemsView::Full, open.as_ref());
         let from = self.subscribers.values().filter_map(|subscriber| subscriber.missed.as_ref());
-        let open = self.story.open().into_iter();
+        if self.story.open().is_none() && self.story.ended() == Some(None) {
+            return Ok(all);
+        }
+        let open = self.story.open().or(self.story.ended().flatten()).into_iter();
         let missed = from.chain(open).filter_map(|turn| all.iter().position(|known| known.id == *turn)).min();
         let from = missed.unwrap_or(all.len().saturating_sub(CAUGHT_UP));
         Ok(all.split_off(from))
@@ -211,6 +225,13 @@ impl Watched {
         spent.into_iter().for_each(|spent| self.story.had_spent(spent));
     }
 
+    /// The newest turn that a client knows without having been told, if there is one.
+    pub fn had_ended(&mut self, newest: Option<&Turn>) {
+        if newest.is_none_or(|turn| turn.status != TurnStatus::InProgress) {
+            self.story.had_ended(newest.map(|turn| turn.id.clone()));
+        }
+    }
+
     /// What its newest turn is told to have spent.
     pub fn tell_spent(&self, connection: &Connection, turn: TurnId, spent: Spent) {
         let told = Told::Usage { turn, total: spent.total, last: spent.last };
@@ -239,7 +260,8 @@ impl Watched {
 
     fn answer_interrupts(&mut self) {
         let open = self.story.open();
-        let (ended, waiting) = std::mem::take(&mut self.interrupts).into_iter().partition(|(turn, _)| Some(turn) != open);
+        let (ended, waiting) =
+            std::mem::take(&mut self.interrupts).into_iter().partition(|(turn, _)| Some(turn) != open);
         self.interrupts = waiting;
         let ended: Vec<(TurnId, Reply)> = ended;
         ended.into_iter().for_each(|(_, reply)| reply.ok(&Done {}));
@@ -250,14 +272,16 @@ impl Watched {
         self.tell(teller);
         let turns = match self.newest(teller.journal) {
             Ok(turns) => turns,
-            Err(error) => return tracing::error!(thread = %self.seat.thread, error, "what a client missed cannot be read"),
+            Err(error) => {
+                return tracing::error!(thread = %self.seat.thread, error, "what a client missed cannot be read");
+            }
         };
         let Some(subscriber) = self.subscribers.get_mut(&connection) else { return };
         subscriber.missed = None;
         let mut again = Story::since(ThreadStatus::Idle, None);
         let told = again.tell_again(&turns, self.story.status(), teller.now);
         for notification in told.into_iter().filter_map(|told| self.voice.write(told)) {
-            subscriber.connection.send(&notification);
+            subscriber.connection.send_whole(&notification);
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use sapwood_protocol::CallId;
+use sapwood_protocol::Millis;
 use sapwood_protocol::approval::Permissions;
 use sapwood_protocol::asked::{Answered, Asked, Resolution, Scope};
-use sapwood_protocol::Millis;
 use sapwood_protocol::ids::AskId;
 
 use super::permissions;

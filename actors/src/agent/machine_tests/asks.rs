@@ -27,7 +27,8 @@ pub fn asking() -> Bench {
 
 /// A command that wants to run without a sandbox.
 pub fn escalated(call: &str) -> Value {
-    let arguments = json!({"cmd": format!("run {call}"), "sandbox_permissions": "require_escalated", "justification": "why"});
+    let arguments =
+        json!({"cmd": format!("run {call}"), "sandbox_permissions": "require_escalated", "justification": "why"});
     function(call, "", "exec_command", &arguments.to_string())
 }
 
@@ -105,7 +106,8 @@ fn told(bench: &Bench) -> Vec<String> {
         Event::TurnEnded { .. } => Some("ended".into()),
         _ => None,
     };
-    let events = bench.effects.iter().filter_map(|effect| if let Effect::Notify(event) = effect { word(event) } else { None });
+    let events =
+        bench.effects.iter().filter_map(|effect| if let Effect::Notify(event) = effect { word(event) } else { None });
     events.collect()
 }
 
@@ -118,7 +120,8 @@ fn confinement(bench: &Bench) -> Option<Confinement> {
 
 /// The statuses of the items of this kind in the rollout.
 fn statuses(bench: &Bench, kind: &str) -> Vec<String> {
-    let payload = |line: &sapwood_protocol::Line| serde_json::from_str::<Value>(line.view().unwrap().payload.get()).unwrap();
+    let payload =
+        |line: &sapwood_protocol::Line| serde_json::from_str::<Value>(line.view().unwrap().payload.get()).unwrap();
     let items = bench.lines.iter().map(payload).filter(|payload| payload["item"]["type"] == kind);
     items.map(|payload| payload["item"]["status"].as_str().unwrap_or_default().to_owned()).collect()
 }
@@ -135,7 +138,7 @@ fn a_question_parks_its_turn_and_a_yes_runs_the_command_once() {
         let asked = bench.answer(&[escalated("a")]);
         let id = ask(&bench).id.clone();
         assert_eq!(asked, did(&["call(a) usage", &format!("asked(a{id})")], &["giveBack"]));
-        assert_eq!(told(&bench)[1..], ["started(a)", "asked(a)"]);
+        assert_eq!(told(&bench), ["started(a)", "asked(a)"]);
         assert!(bench.machine.agent().parked() && bench.machine.only_asks() && !bench.machine.may_sleep());
         assert_eq!(bench.does(Input::Go), did(&[], &[]), "it waits");
         let yes = decided(yes);
@@ -244,7 +247,8 @@ fn a_question_outlives_incarnations_and_processes_with_its_id() {
     // From the start on, nobody knows.
     let mut started = Bench::of(loaded.lines.clone(), Arc::clone(&bench.settings));
     started.does(Input::Recovered { culprit: None });
-    assert!(started.outputs()[0].1.starts_with("Effect unknown"), "{:?}", started.outputs());
+    let outputs = started.outputs();
+    assert!(outputs.iter().any(|(call, said)| call == "a" && said.starts_with("Effect unknown")), "{outputs:?}");
 }
 
 #[test]
@@ -257,7 +261,8 @@ fn a_command_that_its_sandbox_stopped_is_asked_for_once_more() {
     assert!(matches!(confinement(&bench), Some(Confinement::Sandboxed(_))));
     bench.held("a");
     let stopped = |bench: &mut Bench| {
-        let result = ToolResult { end: super::super::effect::ToolEnd::Exited(1), is_denied: true, ..ToolResult::nothing() };
+        let result =
+            ToolResult { end: super::super::effect::ToolEnd::Exited(1), is_denied: true, ..ToolResult::nothing() };
         bench.does(Input::ToolEnded { call: "a".into(), result })
     };
     assert_eq!(stopped(&mut bench), did(&[], &["hold(a)"]), "what was allowed runs again at once");
@@ -286,13 +291,19 @@ fn a_patch_is_looked_at_asked_for_and_done() {
     let asked = looked_at(&mut bench, "p");
     let id = ask(&bench).id.clone();
     assert_eq!(asked, did(&[&format!("asked(p{id})")], &["giveBack"]));
-    assert_eq!(ask(&bench).what, What::FileChange { reason: None, grant_root: None, paths: vec!["/workspace/x.txt".into()] });
+    assert_eq!(
+        ask(&bench).what,
+        What::FileChange { reason: None, grant_root: None, paths: vec!["/workspace/x.txt".into()] }
+    );
     answers(&mut bench, "p", decided(Decision::Accept));
     assert_eq!(bench.does(Input::Granted), did(&["tool_started(p)"], &["apply(p)"]));
     assert_eq!(confinement(&bench), Some(Confinement::None));
     assert_eq!(patched(&mut bench, "p"), did(&["shown:FileChange output(p)"], &["hold(a)"]));
-    assert_eq!(told(&bench), ["completed(p)", "diff", "started(a)"]);
-    assert_eq!(bench.outputs()[0].1, "Exit code: 0\nWall time: 0 seconds\nOutput:\nSuccess. Updated the following files:\nA x.txt\n");
+    assert_eq!(told(&bench), ["completed(p)", "diff"]);
+    let outputs = bench.outputs();
+    let output = outputs.iter().find(|(call, _)| call == "p").map(|(_, said)| said.as_str());
+    let expected = "Exit code: 0\nWall time: 0 seconds\nOutput:\nSuccess. Updated the following files:\nA x.txt\n";
+    assert_eq!(output, Some(expected));
     is_fold(&bench);
 }
 
@@ -345,19 +356,21 @@ fn questions_of_the_model_and_tools_of_a_client_are_answered_in_their_turn() {
     bench.does(Input::Recovered { culprit: None });
     bench.does(Input::Granted);
     bench.answer(&[function("t", "", "look", "{\"x\":1}"), function("n", "", "nothing", "{}")]);
-    assert_eq!(told(&bench)[1..], ["started(t)", "asked(t)"]);
+    assert_eq!(told(&bench), ["started(t)", "asked(t)"]);
     let content_items = vec![ContentItem::InputText { text: "seen".into() }];
     answers(&mut bench, "t", Resolution::Returned { content_items, success: true });
     assert_eq!(bench.does(Input::Granted).batches[..2], ["shown:DynamicToolCall output(t)", "output(n)"]);
     let items = bench.machine.agent().history.prompt();
-    let parts = items.iter().map(|item| serde_json::from_slice::<Value>(item).unwrap()).find(|item| item["output"].is_array());
+    let parts =
+        items.iter().map(|item| serde_json::from_slice::<Value>(item).unwrap()).find(|item| item["output"].is_array());
     assert_eq!(parts.unwrap()["output"], json!([{"type": "input_text", "text": "seen"}]));
     is_fold(&bench);
 }
 
 #[test]
 fn where_nobody_is_nobody_is_asked_for_words() {
-    let questions = r#"{"questions":[{"id":"q","header":"h","question":"?","options":[{"label":"A","description":"d"}]}]}"#;
+    let questions =
+        r#"{"questions":[{"id":"q","header":"h","question":"?","options":[{"label":"A","description":"d"}]}]}"#;
     let mut bench = Bench::root_with(Settings { is_attended: false, ..Settings::default() });
     bench.turn();
     let done = bench.answer(&[function("q", "", "request_user_input", questions)]);

@@ -9,7 +9,8 @@ use super::super::effect::{Effect, Input, Interrupter, Late, ToolEnd, ToolResult
 use super::bench::{Bench, Did, did, exec, function, text};
 
 fn goes_on(bench: &mut Bench, call: &str) -> Did {
-    let result = ToolResult { end: ToolEnd::Running(77), output: "so far\n".into(), total_bytes: 7, ..ToolResult::nothing() };
+    let result =
+        ToolResult { end: ToolEnd::Running(77), output: "so far\n".into(), total_bytes: 7, ..ToolResult::nothing() };
     bench.does(Input::ToolEnded { call: call.into(), result })
 }
 
@@ -40,7 +41,11 @@ fn a_call_is_answered_and_its_item_comes_when_the_command_ends() {
     bench.held("a");
     let turn = bench.turn_id();
     assert_eq!(goes_on(&mut bench, "a"), did(&["output(a)", "token_count"], &["sample#1"]));
-    assert!(bench.outputs()[0].1.ends_with("Process running with session ID 77\nOriginal token count: 2\nOutput:\nso far\n"));
+    assert!(
+        bench.outputs()[0]
+            .1
+            .ends_with("Process running with session ID 77\nOriginal token count: 2\nOutput:\nso far\n")
+    );
     let ended = bench.answer(&[text("done")]);
     assert!(ended.effects.contains(&"ended(Completed)".to_owned()), "{ended:?}");
     assert_eq!(ends(&mut bench, "a", &turn), did(&["shown:CommandExecution"], &[]));
@@ -58,10 +63,7 @@ fn a_call_behind_an_open_one_is_answered_in_its_turn() {
     let turn = bench.turn_id();
     assert_eq!(goes_on(&mut bench, "b"), did(&["tool_ended(b)"], &[]));
     assert_eq!(ends(&mut bench, "b", &turn), did(&["shown:CommandExecution"], &[]));
-    assert_eq!(
-        bench.ended("a"),
-        did(&["shown:CommandExecution output(a)", "output(b)", "token_count"], &["sample#1"])
-    );
+    assert_eq!(bench.ended("a"), did(&["shown:CommandExecution output(a)", "output(b)", "token_count"], &["sample#1"]));
 }
 
 #[test]

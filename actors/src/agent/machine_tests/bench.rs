@@ -132,7 +132,15 @@ impl Bench {
     /// The user says something.
     pub fn say(&mut self, id: &str, text: &str) -> Did {
         let body = Some(Body::user(text));
-        self.accept(Accepted { id: id.into(), place: 0, lane: InputLane::User, wake: true, from: None, body, turn: None })
+        self.accept(Accepted {
+            id: id.into(),
+            place: 0,
+            lane: InputLane::User,
+            wake: true,
+            from: None,
+            body,
+            turn: None,
+        })
     }
 
     /// Mail comes in from thread `from`, its `n`-th.
@@ -206,8 +214,6 @@ impl Bench {
             Effect::Plan { call, .. } => format!("plan({call})"),
             Effect::Apply { call, .. } => format!("apply({call})"),
             Effect::Release { call } => format!("release({call})"),
-            Effect::Plan { call, .. } => format!("plan({call})"),
-            Effect::Apply { call, .. } => format!("apply({call})"),
             Effect::Type { call, .. } => format!("type({call})"),
             Effect::Kill { call } => format!("kill({call})"),
             Effect::KillLeftover(group) => format!("killLeftover({})", group.id),

@@ -30,7 +30,15 @@ fn set(bench: &mut Bench, id: &str, text: Option<&str>) {
         Some(text) => (true, Body::User(Said { settings: Some(Box::new(settings)), ..Said::text(text) })),
         None => (false, Body::Settings { settings }),
     };
-    bench.accept(Accepted { id: id.into(), place: 0, lane: InputLane::User, wake, from: None, body: Some(body), turn: None });
+    bench.accept(Accepted {
+        id: id.into(),
+        place: 0,
+        lane: InputLane::User,
+        wake,
+        from: None,
+        body: Some(body),
+        turn: None,
+    });
 }
 
 /// A child's life with everything in it that it can write.
@@ -124,10 +132,52 @@ fn load(lines: &[Line], settings: &Arc<Settings>) -> Bench {
     bench
 }
 
+/// A root's life with everything in it that it can ask.
+fn life_of_asks() -> Bench {
+    use super::asks::{answers, asking, escalated, looked_at, patch, patched};
+    use sapwood_protocol::asked::{Decision, Resolution};
+    let decided = |decision| Resolution::Decided { decision };
+    let mut bench = asking();
+    bench.answer(&[escalated("a"), exec("b"), escalated("c"), patch("p", "x.txt"), patch("q", "y.txt")]);
+    bench.held("b");
+    bench.ended("b");
+    answers(&mut bench, "c", decided(Decision::Decline));
+    answers(&mut bench, "a", decided(Decision::AcceptForSession));
+    bench.does(Input::Granted);
+    bench.held("a");
+    bench.ended("a");
+    looked_at(&mut bench, "p");
+    answers(&mut bench, "p", decided(Decision::Accept));
+    bench.does(Input::Granted);
+    patched(&mut bench, "p");
+    looked_at(&mut bench, "q");
+    answers(&mut bench, "q", decided(Decision::Cancel));
+    bench.does(Input::Granted);
+    assert!(bench.machine.agent().turn.is_none());
+    bench.say("u2", "more");
+    bench.does(Input::Granted);
+    bench.answer(&[escalated("d"), exec("e")]);
+    bench.held("e");
+    let turn = bench.turn_id();
+    bench.does(Input::Interrupt { turn, by: Interrupter::User });
+    bench.say("u3", "more");
+    bench.does(Input::Granted);
+    bench.answer(&[escalated("f"), escalated("g")]);
+    bench
+}
+
 #[test]
 fn loading_closes_every_prefix() {
-    let life = life();
-    assert!(life.lines.len() > 90, "{} lines", life.lines.len());
+    closes_every_prefix(&life(), 90);
+}
+
+#[test]
+fn loading_closes_every_prefix_of_what_was_asked() {
+    closes_every_prefix(&life_of_asks(), 40);
+}
+
+fn closes_every_prefix(life: &Bench, least: usize) {
+    assert!(life.lines.len() > least, "{} lines", life.lines.len());
     let mut parked = 0;
     for len in 1..=life.lines.len() {
         let prefix = &life.lines[..len];
@@ -146,10 +196,29 @@ fn loading_closes_every_prefix() {
         }
         assert_eq!(load(&loaded.lines, &life.settings).lines, loaded.lines, "{at}: it is closed once");
         check_turns(&loaded.lines, &at);
-        check_outputs(&loaded.lines, len, &at);
+        check_outputs(&loaded.lines, agent, len, &at);
         check_inputs(&loaded.lines, agent, &at);
+        check_asks(&loaded.lines, agent, &at);
     }
     assert!(parked > 0, "there is a wait to die in");
+}
+
+/// What was asked is open, or was answered once, before its turn ended.
+fn check_asks(lines: &[Line], agent: &Agent, at: &str) {
+    let mut open = BTreeSet::new();
+    for line in lines {
+        let view = line.view().unwrap();
+        match Own::parse(&view).unwrap() {
+            Some(Own::Asked(asked)) => assert!(open.insert(asked.id), "{at}: asked twice"),
+            Some(Own::Answered(answered)) => assert!(open.remove(&answered.id), "{at}: answered, and not open"),
+            _ if matches!(&*view.tag(), "task_complete" | "turn_aborted") => {
+                assert!(open.is_empty(), "{at}: a turn ended, and asks still");
+            }
+            _ => {}
+        }
+    }
+    let shown: BTreeSet<_> = agent.asks.open().iter().map(|asked| asked.id.clone()).collect();
+    assert_eq!(open, shown, "{at}: the open questions");
 }
 
 fn words(lines: &[Line]) -> Vec<(String, Value)> {
@@ -179,7 +248,7 @@ fn check_turns(lines: &[Line], at: &str) {
 }
 
 /// What loading answers is a call that may have had effects, or one whose answer was known or could be asked for.
-fn check_outputs(lines: &[Line], len: usize, at: &str) {
+fn check_outputs(lines: &[Line], agent: &Agent, len: usize, at: &str) {
     let mut begun = BTreeSet::new();
     for line in &lines[..len] {
         let view = line.view().unwrap();
@@ -201,7 +270,9 @@ fn check_outputs(lines: &[Line], len: usize, at: &str) {
     }
     for call in begun {
         let open = !outputs.contains_key(&call);
-        let waits = matches!(call.as_str(), "wait" | "wait2");
+        // A turn that only waits is kept, with what ended early.
+        let kept = agent.turn.as_ref().filter(|_| agent.parked()).and_then(|turn| turn.call(&call.as_str().into()));
+        let waits = matches!(call.as_str(), "wait" | "wait2") || kept.is_some();
         assert!(!open || waits, "{at}: {call} began, and has no output");
     }
 }

@@ -22,7 +22,12 @@ fn root() -> Bench {
 }
 
 fn model(model: &str, effort: Option<&str>) -> ThreadSettings {
-    ThreadSettings { provider: None, model: Some(model.into()), effort: Some(effort.map(Into::into)), ..ThreadSettings::default() }
+    ThreadSettings {
+        provider: None,
+        model: Some(model.into()),
+        effort: Some(effort.map(Into::into)),
+        ..ThreadSettings::default()
+    }
 }
 
 fn input(id: &str, body: Body, wake: bool) -> Accepted {

@@ -91,7 +91,15 @@ fn a_turn_is_for_its_user_then_for_who_gives_a_task_then_for_who_reports() {
 #[test]
 fn an_input_without_words_is_consumed_by_the_start_of_its_turn() {
     let mut bench = Bench::root();
-    bench.accept(Accepted { id: "go".into(), place: 0, lane: InputLane::User, wake: true, from: None, body: None, turn: None });
+    bench.accept(Accepted {
+        id: "go".into(),
+        place: 0,
+        lane: InputLane::User,
+        wake: true,
+        from: None,
+        body: None,
+        turn: None,
+    });
     assert_eq!(
         bench.does(Input::Granted),
         did(&["task_started!go developer user turn_context thread_settings_applied"], &["sample#1"])

@@ -117,7 +117,9 @@ pub enum Why {
         limit: usize,
     },
     /// Half a namespace: the process is in it and cannot say who it is there.
-    #[error("the sandbox's user namespace cannot be set up: {0}; to run without a sandbox, use `-s danger-full-access`")]
+    #[error(
+        "the sandbox's user namespace cannot be set up: {0}; to run without a sandbox, use `-s danger-full-access`"
+    )]
     Identity(#[source] io::Error),
     /// Rights over the machine could not be laid down.
     #[error("the command's rights over the machine cannot be taken from it: {0}; do not run sapwood as root")]
