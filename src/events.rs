@@ -59,6 +59,8 @@ impl Events {
     fn event(&mut self, event: &Event, tree: &Tree, out: &mut Vec<Value>) {
         match event {
             Event::TurnStarted { .. } => self.turn_started(out),
+            // What a model says is told when it is whole.
+            Event::ItemStarted { item: Shown::Agent { .. } | Shown::Reasoning { .. }, .. } => {}
             Event::ItemStarted { item, .. } => self.item(item, tree, out),
             Event::ItemCompleted { item, .. } => self.item(item, tree, out),
             Event::Usage { thread, .. } => self.usage = *thread,

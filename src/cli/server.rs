@@ -14,8 +14,8 @@ pub const APP_SERVER: &[Flag<AppServerArgs>] = &[
         "listen",
         Takes::Text("URL"),
         Does::Texts(|args| &mut args.listen),
-        "Where clients come in: stdio:// (the default), unix:// (the control socket of the home), unix://PATH,\n\
-         or ws://IP:PORT, where port 0 takes a free one. Can be repeated",
+        "Where clients come in: stdio:// (the default), unix:// (the control socket of the home),\n\
+         unix://PATH, or ws://IP:PORT, where port 0 takes a free one. Can be repeated",
     ),
     Flag::<AppServerArgs>::new(
         "ws-auth",

@@ -45,7 +45,18 @@ impl<'a> Step<'a, '_> {
     /// Takes the calls of the newest answer one step further.
     pub(super) fn calls(&mut self, turn: &Turn) {
         let (mut first, mut side_by_side) = (true, true);
-        for call in turn.calls.iter().filter(|call| call.state != CallState::Done) {
+        let open = || turn.calls.iter().filter(|call| call.state != CallState::Done);
+        // What ended early, and has come to its turn, is in history before anything else is looked at.
+        let early = open().map_while(|call| match &call.state {
+            CallState::Early { output } => Some((call, output)),
+            _ => None,
+        });
+        let before = self.batch.number();
+        early.for_each(|(call, output)| self.batch.output(self.ctx.ids, call, &**output));
+        if self.batch.number() > before {
+            return;
+        }
+        for call in open() {
             let tool = self.tool(call);
             let asks = &self.agent.asks;
             let room = self.volatile.busy.len() + asks.open().len() < SIDE_BY_SIDE;
@@ -67,10 +78,6 @@ impl<'a> Step<'a, '_> {
                 continue;
             }
             match &call.state {
-                CallState::Early { output } if first => {
-                    self.batch.output(self.ctx.ids, call, &**output);
-                    continue;
-                }
                 CallState::Pending if may_start && !busy => {
                     let stop = !self.slot(Want::Resume) || self.start(turn, call, tool.clone(), first);
                     if stop {

@@ -143,6 +143,8 @@ pub struct Outbound {
     lagging: BTreeMap<Arc<str>, u64>,
     /// How many entries were taken in all: the number of the first one here.
     taken: u64,
+    /// The number of the newest answer or request of ours.
+    newest_kept: Option<u64>,
     /// The number of the newest notification of each thread, while it may still be here.
     newest: HashMap<Arc<str>, u64>,
     closed: Option<CloseReason>,
@@ -171,6 +173,7 @@ impl Outbound {
         }
         self.kept_bytes += bytes.len();
         self.kept_count += 1;
+        self.newest_kept = Some(self.taken + self.entries.len() as u64);
         self.entries.push_back(Entry::Kept(bytes));
     }
 
@@ -207,9 +210,16 @@ impl Outbound {
         self.entries.push_back(Entry::Loose { thread, body: Body::Shared(notification.clone()) });
     }
 
-    /// What was queued last of the same thread: between it and this one nothing of the thread is said.
+    /// What was queued last of the same thread, or last of all where it is of none: between it and this one nothing of the
+    /// thread is said, and nothing is answered.
     fn last_of(&mut self, notification: &Notification) -> Option<&mut Body> {
-        let at = self.newest.get(notification.thread()?)?.checked_sub(self.taken)?;
+        let at = match notification.thread() {
+            Some(thread) => self.newest.get(thread)?.checked_sub(self.taken)?,
+            None => (self.entries.len() as u64).checked_sub(1)?,
+        };
+        if self.newest_kept.is_some_and(|kept| kept > self.taken + at) {
+            return None;
+        }
         match self.entries.get_mut(usize::try_from(at).ok()?)? {
             Entry::Loose { body, .. } => Some(body),
             Entry::Kept(_) => None,

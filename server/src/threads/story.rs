@@ -96,7 +96,12 @@ struct OpenTurn {
 
 #[derive(Debug)]
 enum ItemState {
-    Open { item: ThreadItem, is_streamed: bool, summaries: u64 },
+    Open {
+        item: ThreadItem,
+        is_streamed: bool,
+        /// The parts of its summary that were told; nothing once something of the item went another way.
+        summary: Option<Vec<String>>,
+    },
     Complete,
 }
 
@@ -217,6 +222,11 @@ impl Story {
     /// ones, the oldest first: from the open one on, or else from the last that ended.
     pub fn catch_up(&mut self, turns: &[Turn], now: Millis) -> Vec<Told> {
         let mut told = Vec::new();
+        for state in self.open.iter_mut().flat_map(|open| open.items.values_mut()) {
+            if let ItemState::Open { summary, .. } = state {
+                *summary = None;
+            }
+        }
         turns.iter().for_each(|turn| self.ended_beside(turn, now, &mut told));
         let from = match &self.open {
             Some(open) => turns.iter().position(|turn| turn.id == open.id),
@@ -288,7 +298,10 @@ impl Story {
     fn started(&mut self, turn: &TurnId, snapshot: &Snapshot, told: &mut Vec<Told>) {
         let Some(open) = self.open.as_mut().filter(|open| open.id == *turn) else { return };
         let Some(item) = history::item(&snapshot.item, Some(snapshot.started.0), None) else { return };
-        let state = ItemState::Open { item: item.clone(), is_streamed: snapshot.is_streamed, summaries: 0 };
+        if snapshot.is_streamed && !open.items.contains_key(item.id()) {
+            open.end_thoughts(snapshot.started, told);
+        }
+        let state = ItemState::Open { item: item.clone(), is_streamed: snapshot.is_streamed, summary: Some(Vec::new()) };
         if let Entry::Vacant(vacant) = open.items.entry(item.id().into()) {
             vacant.insert(state);
             told.push(Told::ItemStarted { turn: turn.clone(), item, at: snapshot.started });
@@ -346,7 +359,7 @@ impl Story {
     fn known(&mut self, turn: &TurnId, item: &ThreadItem, at: Millis, is_running: bool, told: &mut Vec<Told>) {
         let Some(open) = &mut self.open else { return };
         let state = match is_running {
-            true => ItemState::Open { item: item.clone(), is_streamed: false, summaries: 0 },
+            true => ItemState::Open { item: item.clone(), is_streamed: false, summary: None },
             false => ItemState::Complete,
         };
         let before = open.items.insert(item.id().into(), state);
@@ -370,15 +383,17 @@ impl Story {
             return told.push(Told::Delta { turn, item: Arc::clone(item), part, text });
         }
         let Some(open) = self.open.as_mut().filter(|open| open.id == turn) else { return };
-        let Some((item, ItemState::Open { summaries, .. })) = open.items.get_key_value(id) else { return };
-        let (item, summaries) = (Arc::clone(item), *summaries);
-        if let Part::Summary(part) = part
-            && part >= summaries
-        {
-            told.push(Told::SummaryPart { turn: turn.clone(), item: Arc::clone(&item), part });
-            if let Some(ItemState::Open { summaries, .. }) = open.items.get_mut(id) {
-                *summaries = part + 1;
+        let Some(item) = open.items.get_key_value(id).map(|(item, _)| Arc::clone(item)) else { return };
+        let Some(ItemState::Open { summary, .. }) = open.items.get_mut(id) else { return };
+        match (part, &mut *summary) {
+            (Part::Summary(part), Some(parts)) => {
+                if part >= parts.len() as u64 {
+                    told.push(Told::SummaryPart { turn: turn.clone(), item: Arc::clone(&item), part });
+                    parts.push(String::new());
+                }
+                parts.last_mut().into_iter().for_each(|last| last.push_str(&text));
             }
+            _ => *summary = None,
         }
         if !text.is_empty() {
             told.push(Told::Delta { turn, item, part, text });
@@ -455,6 +470,25 @@ impl Story {
             self.status = Some(status.clone());
             Told::Status(status)
         })
+    }
+}
+
+impl OpenTurn {
+    /// A model thinks before it speaks: what it thought is whole when the next item of its answer begins, and clients are told
+    /// so then. The rollout has it when the answer is complete.
+    fn end_thoughts(&mut self, at: Millis, told: &mut Vec<Told>) {
+        for state in self.items.values_mut() {
+            let ItemState::Open { item, is_streamed: true, summary: Some(parts) } = &*state else { continue };
+            if item.kind() != ItemKind::Reasoning {
+                continue;
+            }
+            let item = changed(item, |fields| {
+                fields.insert("summary".into(), parts.clone().into());
+                fields.insert("completedAtMs".into(), at.0.into());
+            });
+            *state = ItemState::Complete;
+            told.push(Told::ItemCompleted { turn: self.id.clone(), item, at });
+        }
     }
 }
 

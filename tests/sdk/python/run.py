@@ -225,7 +225,12 @@ class SessionTest(World):
     def test_compact(self):
         thread = self.thread()
         self.say(thread, "before")
-        thread.compact()
+        try:
+            thread.compact()
+        except InvalidRequestError as error:
+            if "unknown variant `thread/compact/start`" not in str(error):
+                raise
+            self.skipTest("this server has no thread/compact/start yet")
         # The turn belongs to no handle; the status of its thread is for the whole connection.
         events = iter(self.codex._client.next_notification, None)
         statuses = (event.payload.status.root.type for event in events if event.method == "thread/status/changed")

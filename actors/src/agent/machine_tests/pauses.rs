@@ -34,7 +34,7 @@ fn paused(on_usage_limit: OnUsageLimit, until: Option<Millis>) -> (Bench, Did) {
 #[test]
 fn a_turn_pauses_with_its_work_and_goes_on_when_it_is_asked() {
     let (mut bench, how) = paused(OnUsageLimit::Pause, Some(END));
-    assert_eq!(how, did(&["sapwood.paused"], &["giveBack", "paused(byItself: false)"]));
+    assert_eq!(how, did(&["sapwood.paused"], &["dropped", "giveBack", "paused(byItself: false)"]));
     let (turn, prompt) = (bench.turn_id(), bench.machine.agent().history.prompt());
     let expected = Paused { until: Some(END), reason: "used up".into() };
     assert_eq!(bench.machine.paused(), Some(&expected));
@@ -60,7 +60,7 @@ fn what_a_user_says_ends_a_pause_and_the_limit_may_strike_again() {
     let asked = bench.does(Input::Granted);
     assert_eq!(asked, did(&["user!u2 shown:UserMessage"], &["sample#1"]));
     let again = bench.sampled(Err(limited(Some(END))));
-    assert_eq!(again, did(&["sapwood.paused"], &["giveBack", "paused(byItself: false)"]));
+    assert_eq!(again, did(&["sapwood.paused"], &["dropped", "giveBack", "paused(byItself: false)"]));
     assert_eq!(bench.does(Input::Go), did(&[], &[]), "the question does not end the new pause");
     let turn = bench.turn_id();
     let interrupt = Input::Interrupt { turn, by: Interrupter::User };
@@ -72,7 +72,7 @@ fn where_it_was_said_a_turn_goes_on_by_itself_when_the_limit_ends() {
     let (mut bench, how) = paused(OnUsageLimit::Wait, Some(END));
     let wait = END.since(bench.now).0;
     let timer = format!("timer(Pause {wait})");
-    assert_eq!(how.effects, ["giveBack", "paused(byItself: true)", &timer]);
+    assert_eq!(how.effects, ["dropped", "giveBack", "paused(byItself: true)", &timer]);
     assert!(!bench.machine.may_sleep(), "a timer runs");
     assert_eq!(bench.does(Input::Go), did(&[], &[]), "one timer is enough");
     bench.now = END;
@@ -80,7 +80,7 @@ fn where_it_was_said_a_turn_goes_on_by_itself_when_the_limit_ends() {
     assert_eq!(bench.does(Input::Granted), did(&[], &["sample#1"]));
 
     let (bench, how) = paused(OnUsageLimit::Wait, None);
-    assert_eq!(how.effects, ["giveBack", "paused(byItself: false)"], "nobody knows when");
+    assert_eq!(how.effects, ["dropped", "giveBack", "paused(byItself: false)"], "nobody knows when");
     assert!(bench.machine.may_sleep());
 }
 
@@ -108,7 +108,7 @@ fn a_limit_that_ended_before_it_was_told_is_waited_for_all_the_same() {
     for ended in [Millis(1), START] {
         let (mut bench, how) = paused(OnUsageLimit::Wait, Some(ended));
         let timer = format!("timer(Pause {SHORTEST_PAUSE_MS})");
-        assert_eq!(how.effects, ["giveBack", "paused(byItself: true)", &timer]);
+        assert_eq!(how.effects, ["dropped", "giveBack", "paused(byItself: true)", &timer]);
         assert_eq!(bench.does(Input::Go), did(&[], &[]));
         bench.now = bench.now.plus(SHORTEST_PAUSE_MS);
         assert_eq!(bench.does(Input::Due(Timer::Pause)), did(&[], &["want(Resume)"]));

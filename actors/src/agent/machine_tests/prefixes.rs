@@ -70,7 +70,6 @@ fn life() -> Bench {
     bench.ended("four");
     // Words while it answers, nothing said, a tool that is not there, an end.
     bench.say("u1", "hurry");
-    bench.answer(&[text("nearly")]);
     bench.answer(&[]);
     bench.answer(&[function("odd", "", "no_such_tool", "{")]);
     bench.answer(&[text("42")]);

@@ -166,7 +166,7 @@ fn a_refused_request_fails_the_turn() {
     let mut bench = Bench::root();
     bench.turn();
     let refused = ModelError::Refused { status: 400, reason: Refusal::BadRequest, message: "no".into() };
-    assert_eq!(bench.sampled(Err(refused)), did(&["task_complete!error"], &["giveBack", "ended(Failed)"]));
+    assert_eq!(bench.sampled(Err(refused)), did(&["task_complete!error"], &["dropped", "giveBack", "ended(Failed)"]));
     let last = bench.machine.agent().last_turn.clone().unwrap();
     assert_eq!(last.message.as_deref(), Some("no"));
     bench.say("u2", "again");
@@ -187,8 +187,8 @@ fn a_request_that_may_succeed_is_tried_again() {
         let (pause, least) = (at.since(bench.now).0, 100 << attempt);
         assert!((least..least + least / 5).contains(&pause), "try {attempt}: {pause} ms");
         bench.now = *at;
-        // A request that is tried again is the same request: what came in between waits.
-        bench.say(&format!("u{}", attempt + 1), "and?");
+        // A request that is tried again is the same request: mail that came in between waits.
+        bench.mail(3, u64::from(attempt), MailKind::Message);
         assert_eq!(bench.does(Input::Due(Timer::Retry)), did(&[], &[&format!("sample#{}", attempt + 1)]));
         assert_eq!(bench.machine.agent().history.prompt(), asked);
     }

@@ -149,6 +149,40 @@ fn whatever_began_ends_once_however_the_turn_does() {
 }
 
 #[test]
+fn a_thought_is_whole_when_the_next_item_begins() {
+    let thought = json!({"type": "Reasoning", "id": "r", "summary_text": ["hm, so"], "raw_content": []});
+    let thinks = |part, text: &str| Event::Delta {
+        turn: turn(1),
+        item: ItemId::from("r"),
+        part,
+        text: text.to_owned(),
+    };
+    let empty = json!({"type": "Reasoning", "id": "r", "summary_text": [], "raw_content": []});
+    let speaks = || starts(1, &message("m", ""), true);
+    let mut story = new();
+    tell(&mut story, [begins(1), starts(1, &empty, true)]);
+    let told = tell(&mut story, [thinks(Part::Summary(0), "hm, "), thinks(Part::Summary(0), "so")]);
+    assert_eq!(told, ["r#0", "r: hm, ", "r: so"]);
+    let told = story.tell(AT, speaks());
+    assert_eq!(words(&told), ["-r", "+m"]);
+    let Told::ItemCompleted { item, .. } = &told[0] else { unreachable!("it is one") };
+    let raw = serde_json::value::to_raw_value(&thought).unwrap();
+    assert_eq!(Some(item.clone()), history::item(&raw, Some(AT.0), Some(AT.0)), "as the rollout will have it");
+    assert_eq!(tell(&mut story, [completes(1, &thought)]), [""; 0], "once");
+
+    // Of which something is not known: the rollout says it.
+    for lost in [Some(thinks(Part::Raw(0), "secret")), None] {
+        let mut story = new();
+        tell(&mut story, [begins(1), starts(1, &empty, true)]);
+        match lost {
+            Some(event) => drop(tell(&mut story, [event])),
+            None => drop(story.catch_up(&[recorded(1, TurnStatus::InProgress, &[])], AT)),
+        }
+        assert_eq!(tell(&mut story, [speaks(), completes(1, &thought)]), ["+m", "-r"]);
+    }
+}
+
+#[test]
 fn nothing_is_complete_that_did_not_begin_and_nothing_twice() {
     let mut story = new();
     tell(&mut story, [begins(1)]);
