@@ -50,7 +50,7 @@ fn plain(world: &World, rollout: &Rollout) -> Vec<Value> {
 }
 
 /// What differs from run to run.
-const NEW: [&str; 11] = [
+const NEW: [&str; 12] = [
     "timestamp",
     "started_at",
     "completed_at",
@@ -62,6 +62,7 @@ const NEW: [&str; 11] = [
     "until",
     "agent_nickname",
     "place",
+    "process_id",
 ];
 
 fn plain_value(value: &Value, folder: &str, ids: &mut Vec<String>) -> Value {

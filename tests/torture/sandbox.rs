@@ -25,7 +25,7 @@ const DAMAGE: [&str; 17] = [
     "mv other/inner file",
     "ln file hard",
     "ln -s file soft",
-    "rm -f file",
+    "rm file",
     "rmdir empty",
     "mkdir new",
     "truncate -s 0 file",

@@ -301,7 +301,8 @@ impl Story {
         if snapshot.is_streamed && !open.items.contains_key(item.id()) {
             open.end_thoughts(snapshot.started, told);
         }
-        let state = ItemState::Open { item: item.clone(), is_streamed: snapshot.is_streamed, summary: Some(Vec::new()) };
+        let state =
+            ItemState::Open { item: item.clone(), is_streamed: snapshot.is_streamed, summary: Some(Vec::new()) };
         if let Entry::Vacant(vacant) = open.items.entry(item.id().into()) {
             vacant.insert(state);
             told.push(Told::ItemStarted { turn: turn.clone(), item, at: snapshot.started });

@@ -208,6 +208,24 @@ fn commands_beside_a_question_run_and_are_answered_in_order() {
 }
 
 #[test]
+fn a_cancel_behind_what_ended_early_writes_it_once() {
+    let mut bench = asking();
+    bench.answer(&[escalated("a"), exec("b"), escalated("c")]);
+    bench.held("b");
+    bench.ended("b");
+    answers(&mut bench, "a", decided(Decision::Decline));
+    answers(&mut bench, "c", decided(Decision::Cancel));
+    let ends = bench.does(Input::Granted);
+    let expected = [
+        "shown:CommandExecution output(a)",
+        "output(b)",
+        "shown:CommandExecution output(c) developer turn_aborted!Requester",
+    ];
+    assert_eq!(ends.batches, expected);
+    is_fold(&bench);
+}
+
+#[test]
 fn an_interrupt_withdraws_questions_first() {
     let mut bench = asking();
     bench.answer(&[exec("a"), escalated("b")]);

@@ -151,12 +151,8 @@ fn whatever_began_ends_once_however_the_turn_does() {
 #[test]
 fn a_thought_is_whole_when_the_next_item_begins() {
     let thought = json!({"type": "Reasoning", "id": "r", "summary_text": ["hm, so"], "raw_content": []});
-    let thinks = |part, text: &str| Event::Delta {
-        turn: turn(1),
-        item: ItemId::from("r"),
-        part,
-        text: text.to_owned(),
-    };
+    let thinks =
+        |part, text: &str| Event::Delta { turn: turn(1), item: ItemId::from("r"), part, text: text.to_owned() };
     let empty = json!({"type": "Reasoning", "id": "r", "summary_text": [], "raw_content": []});
     let speaks = || starts(1, &message("m", ""), true);
     let mut story = new();
