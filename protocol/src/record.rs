@@ -58,7 +58,7 @@ pub enum Record {
     /// `inter_agent_communication_metadata`: the line before an agent message.
     InterAgentCommunicationMetadata(InterAgentCommunicationMetadata),
     /// A line of ours.
-    Own(Own),
+    Own(Box<Own>),
     /// A kind that this version does not know. It keeps its place in the file and means nothing.
     #[serde(serialize_with = "nothing")]
     Unknown {
@@ -108,7 +108,7 @@ impl Record {
             "inter_agent_communication" => Record::InterAgentCommunication(view.payload()?),
             "inter_agent_communication_metadata" => Record::InterAgentCommunicationMetadata(view.payload()?),
             kind if kind.starts_with(own::PREFIX) => match Own::parse(view)? {
-                Some(own) => Record::Own(own),
+                Some(own) => Record::Own(Box::new(own)),
                 None => unknown(""),
             },
             _ => unknown(""),

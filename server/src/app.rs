@@ -15,15 +15,14 @@ use sapwood_rollout::MemoryJournal;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::connection::{Connection, ConnectionId, Connections};
+use crate::connection::{Connection, Connections};
 use crate::exec::{self, ClientCommands};
 use crate::program::{HasProgram, Prepared, Program};
-use crate::requests::OpenRequests;
 use crate::router::Router;
 use crate::rpc::{Answered, RequestId, RpcError};
 use crate::service::Service;
 use crate::store::Store;
-use crate::threads::tree::{Describe, LoadedTree, WatchedThreads};
+use crate::threads::tree::{Audience, Describe, LoadedTree, WatchedThreads};
 use crate::{methods, threads};
 
 /// A tree that nobody looks at and that has nothing to do leaves memory after this long (`hooks-guardian-mcp.md` C5).
@@ -40,9 +39,7 @@ pub struct AppServer {
     loaded: Mutex<Loaded>,
     /// One tree is loaded at a time: two clients that resume the same thread get the same tree.
     loading: tokio::sync::Mutex<()>,
-    describe: Arc<Describe>,
-    /// What is asked of clients, and not answered.
-    requests: Arc<Mutex<OpenRequests<ConnectionId>>>,
+    audience: Audience,
 }
 
 #[derive(Default)]
@@ -74,21 +71,20 @@ impl AppServer {
             Arc::new(move |tree: &LoadedTree, seat: &Seat| threads::describe(&kept, tree, seat));
         Arc::new(Self {
             program,
-            connections,
+            connections: Arc::clone(&connections),
             trees,
             store,
             clock,
             commands: ClientCommands::default(),
             loaded: Mutex::default(),
             loading: tokio::sync::Mutex::default(),
-            describe,
-            requests: Arc::default(),
+            audience: Audience { connections, requests: Arc::default(), describe },
         })
     }
 
     /// Asks a connection that has come to a thread what is open there.
     pub(crate) fn ask_again(&self, thread: ThreadId, connection: &Connection) {
-        for (id, question) in self.requests.lock().subscribed(thread, connection.id()) {
+        for (id, question) in self.audience.requests.lock().subscribed(thread, connection.id()) {
             connection.request(&id, question.method, &question.params);
         }
     }
@@ -148,10 +144,7 @@ impl AppServer {
         };
         let running: Running = begun.map_err(refused)?;
         let warnings = running.warnings.clone();
-        let (connections, describe) = (Arc::clone(&self.connections), Arc::clone(&self.describe));
-        let requests = Arc::clone(&self.requests);
-        let tree =
-            LoadedTree::new(running, prepared, is_ephemeral, forked_from, watched, connections, requests, describe);
+        let tree = LoadedTree::new(running, prepared, is_ephemeral, forked_from, watched, self.audience.clone());
         self.loaded.lock().trees.insert(tree.tree.session, Arc::clone(&tree));
         Ok((tree, warnings))
     }
@@ -199,10 +192,10 @@ impl HasProgram for AppServer {
 
 impl Service for AppServer {
     fn answered(&self, connection: &Arc<Connection>, id: RequestId, answer: Answered) {
-        let Some(thread) = self.requests.lock().answered(connection.id(), &id) else { return };
+        let Some(thread) = self.audience.requests.lock().answered(connection.id(), &id) else { return };
         let taken = self.find(thread).is_some_and(|(tree, seat)| take(&tree, &seat, &id, &answer));
         if !taken {
-            self.requests.lock().not_taken(&id);
+            self.audience.requests.lock().not_taken(&id);
         }
     }
 
@@ -214,7 +207,7 @@ impl Service for AppServer {
     }
 
     fn closed(&self, connection: &Arc<Connection>) {
-        self.requests.lock().disconnected(connection.id());
+        self.audience.requests.lock().disconnected(connection.id());
         self.commands.disconnected(connection.id());
         for tree in self.all() {
             for watched in tree.watched.all() {

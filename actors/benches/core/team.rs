@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sapwood_actors::agent::Settings;
 use sapwood_actors::clock::{Clock, SystemClock};
 use sapwood_actors::host::{AgentHost, RactorSupervision};
-use sapwood_actors::process::{Processes, SandboxMode};
+use sapwood_actors::process::Processes;
 use sapwood_actors::seat::Seat;
 use sapwood_actors::tree::Tree;
 use sapwood_actors::workers::Means;
@@ -53,7 +53,7 @@ impl Team {
         let tree = Tree::new(session, Arc::new(settings), journal, Arc::clone(&clock), ids);
         let processes = Processes::new(PathBuf::from("sapwood"));
         let means = Means { model, processes, shell: PathBuf::from("/bin/sh"), clock };
-        let host = Arc::new(AgentHost::new(&tree, means, SandboxMode::ReadOnly));
+        let host = Arc::new(AgentHost::new(&tree, means));
         let (supervisor, _ended) = Supervisor::start(host, config).await;
         tree.supervise(Box::new(RactorSupervision(supervisor.clone()))).expect("an empty tree");
         Self { tree, supervisor, said: 0 }

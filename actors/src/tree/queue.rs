@@ -262,7 +262,7 @@ mod tests {
 
     use sapwood_protocol::own::Said;
     use sapwood_protocol::{Ids, Millis, SessionId};
-    use sapwood_rollout::{Journal, MemoryJournal};
+    use sapwood_rollout::MemoryJournal;
 
     use super::*;
     use crate::clock::SystemClock;

@@ -15,7 +15,7 @@ pub fn any_answer(what: &What, chance: u64) -> Resolution {
         (What::Command(_) | What::FileChange { .. }, n) => {
             let decision = match n {
                 2 => Decision::Decline,
-                3 if chance % 5 == 0 => Decision::Cancel,
+                3 if chance.is_multiple_of(5) => Decision::Cancel,
                 4 => Decision::AcceptForSession,
                 _ => Decision::Accept,
             };

@@ -33,6 +33,17 @@ pub const ATTACHED_AGENTS: usize = 256;
 /// Describes a thread from its rollout. Nothing if that cannot be read.
 pub(crate) type Describe = dyn Fn(&LoadedTree, &Seat) -> Option<Thread> + Send + Sync;
 
+/// Who is told of threads, and asked: the same for all trees of a server.
+#[derive(Clone)]
+pub(crate) struct Audience {
+    /// All clients.
+    pub connections: Arc<Connections>,
+    /// What is asked of them, and not answered.
+    pub requests: Arc<Mutex<OpenRequests<ConnectionId>>>,
+    /// How a thread is described to them.
+    pub describe: Arc<Describe>,
+}
+
 /// A loaded tree.
 pub(crate) struct LoadedTree {
     pub tree: Arc<Tree>,
@@ -47,9 +58,7 @@ pub(crate) struct LoadedTree {
     pub watched: Arc<WatchedThreads>,
     pub elicitations: Elicitations,
     running: tokio::sync::Mutex<Option<Running>>,
-    connections: Arc<Connections>,
-    requests: Arc<Mutex<OpenRequests<ConnectionId>>>,
-    describe: Arc<Describe>,
+    audience: Audience,
     /// When somebody last looked or something last happened.
     used: Mutex<Instant>,
     teller: Mutex<Option<Owned>>,
@@ -107,9 +116,7 @@ impl LoadedTree {
         is_ephemeral: bool,
         forked_from: Option<ThreadId>,
         watched: Arc<WatchedThreads>,
-        connections: Arc<Connections>,
-        requests: Arc<Mutex<OpenRequests<ConnectionId>>>,
-        describe: Arc<Describe>,
+        audience: Audience,
     ) -> Arc<Self> {
         let loaded = Arc::new(Self {
             tree: Arc::clone(&running.tree),
@@ -120,9 +127,7 @@ impl LoadedTree {
             watched,
             elicitations: Elicitations::default(),
             running: tokio::sync::Mutex::new(Some(running)),
-            connections,
-            requests,
-            describe,
+            audience,
             used: Mutex::new(Instant::now()),
             teller: Mutex::default(),
         });
@@ -145,11 +150,11 @@ impl LoadedTree {
     fn teller<T>(&self, act: impl FnOnce(&Teller<'_>) -> T) -> T {
         let settings = |seat: &Seat| settings::of(self, seat);
         act(&Teller {
-            connections: &self.connections,
+            connections: &self.audience.connections,
             journal: &*self.tree.journal,
             now: self.tree.clock.now(),
             settings: &settings,
-            requests: &self.requests,
+            requests: &self.audience.requests,
         })
     }
 
@@ -167,7 +172,7 @@ impl LoadedTree {
 
     /// What clients are told of a thread, without its turns.
     pub fn describe(&self, seat: &Seat) -> Option<Thread> {
-        (self.describe)(self, seat)
+        (self.audience.describe)(self, seat)
     }
 
     /// Tells the news of one thread. False if somebody else has it in hand: its bell is to be rung again.
@@ -188,13 +193,13 @@ impl LoadedTree {
         let settings = settings::of(self, &watched.seat);
         watched.answered(settings, None);
         watched.had_ended(None);
-        let readers = self.connections.ready();
+        let readers = self.audience.connections.ready();
         if readers.is_empty() {
             return;
         }
         if let Some(thread) = self.describe(&watched.seat) {
             let params = ThreadStarted { thread };
-            self.connections.broadcast(&notice(&watched.seat.thread.to_string().into(), &params));
+            self.audience.connections.broadcast(&notice(&watched.seat.thread.to_string().into(), &params));
         }
         if self.watched.count() <= ATTACHED_AGENTS {
             readers.iter().for_each(|connection| watched.subscribe(connection));

@@ -231,17 +231,17 @@ fn what_the_feed_lost_is_told_from_the_rollout() {
         // A crash ended it, and another began.
         (
             open(),
-            vec![recorded(1, Interrupted, &[]), recorded(2, InProgress, &[said.clone()])],
+            vec![recorded(1, Interrupted, &[]), recorded(2, InProgress, std::slice::from_ref(&said))],
             &["-c failed", "-m", "Idle", "-t1 Interrupted []", "active[]", "+t2", "+m hello", "-m hello"],
         ),
         // A whole turn, between two looks.
         (
             vec![begins(1), ends(1, Outcome::Completed)],
-            vec![recorded(1, Completed, &[]), recorded(2, Completed, &[said.clone()])],
+            vec![recorded(1, Completed, &[]), recorded(2, Completed, std::slice::from_ref(&said))],
             &["active[]", "+t2", "+m hello", "-m hello", "Idle", r#"-t2 Completed ["m hello"]"#],
         ),
         // Nothing.
-        (vec![begins(1), ends(1, Outcome::Completed)], vec![recorded(1, Completed, &[said.clone()])], &[]),
+        (vec![begins(1), ends(1, Outcome::Completed)], vec![recorded(1, Completed, std::slice::from_ref(&said))], &[]),
         // The turn was taken back.
         (open(), vec![], &["-c failed", "-m", "Idle", "-t1 Interrupted []"]),
     ];
