@@ -1,6 +1,6 @@
 //! Methods that need no thread in memory: configuration, models, accounts, and short lists.
 //!
-//! Each asks the [`Program`](crate::program::Program); what it reads of files is read where that blocks nobody.
+//! Each asks the [`Program`]; what it reads of files is read where that blocks nobody.
 
 mod account;
 mod config;
