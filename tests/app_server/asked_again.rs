@@ -68,7 +68,6 @@ fn resolved(client: &Connection) -> BTreeMap<String, usize> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the app server cannot do all of it yet"]
 async fn what_was_asked_is_asked_again_and_runs_once() {
     let tree = Tree::of(CHILDREN).with_calls(1).asking("it writes").running(|name, _| format!("echo ran >> {name}"));
     let world = World::with(ALL_AT_ONCE, move |request| tree.answer(request)).await;

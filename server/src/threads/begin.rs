@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::looks;
 use super::notify::notice;
 use super::settings;
-use super::tree::LoadedTree;
+use super::tree::{ATTACHED_AGENTS, LoadedTree};
 use crate::app::{AppServer, Begin, thread_id};
 use crate::connection::Connection;
 use crate::history::{self, Spent};
@@ -92,18 +92,22 @@ fn answer_resume(
     reply: Reply,
     warnings: Vec<String>,
 ) {
-    tree.with(seat.thread, |watched, _| {
+    let is_resumed = tree.with(seat.thread, |watched, _| {
         let History { turns, page, ends, spent } = match history_of(tree, seat, params) {
             Ok(shown) => shown,
-            Err(error) => return reply.error(error),
+            Err(error) => {
+                reply.error(error);
+                return false;
+            }
         };
         let newest = turns.last().cloned();
         let is_known = newest.is_some() || !params.exclude_turns;
         let begun = begun(tree, seat, turns, watched.status());
-        match begun {
-            Some(begun) => reply.ok(&resumed(begun, tree, seat, page, ends)),
-            None => return reply.error(RpcError::internal(format!("thread {} cannot be read", seat.thread))),
-        }
+        let Some(begun) = begun else {
+            reply.error(RpcError::internal(format!("thread {} cannot be read", seat.thread)));
+            return false;
+        };
+        reply.ok(&resumed(begun, tree, seat, page, ends));
         watched.answered(settings::of(tree, seat), spent);
         if is_known {
             watched.had_ended(newest.as_ref());
@@ -115,7 +119,25 @@ fn answer_resume(
         warn(connection, seat.thread, warnings);
         app.ask_again(seat.thread, connection);
         tree.tree.look_at_queue(seat);
+        true
     });
+    if is_resumed == Some(true) {
+        attach(app, tree, seat, connection);
+    }
+}
+
+/// Who takes up a tree takes up its agents, while it is small, as everybody did who saw them spawned: what they ask is asked
+/// again.
+fn attach(app: &AppServer, tree: &LoadedTree, root: &Seat, connection: &Arc<Connection>) {
+    if root.parent.is_some() || tree.watched.count() > ATTACHED_AGENTS {
+        return;
+    }
+    for child in tree.tree.seats().into_iter().filter(|seat| seat.parent.is_some()) {
+        tree.with(child.thread, |watched, _| {
+            watched.subscribe(connection);
+            app.ask_again(child.thread, connection);
+        });
+    }
 }
 
 /// What the answer to `thread/resume` says of the past.

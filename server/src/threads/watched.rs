@@ -12,7 +12,7 @@ use sapwood_protocol::app::notices::{ServerRequestResolved, ThreadStatusChanged}
 use sapwood_protocol::app::settings::{ThreadSettings, ThreadSettingsUpdated};
 use sapwood_protocol::app::thread::ThreadStatus;
 use sapwood_protocol::app::turn::{Turn, TurnItemsView, TurnStatus};
-use sapwood_protocol::asked::Asked;
+use sapwood_protocol::asked::{Asked, What};
 use sapwood_protocol::{Millis, TurnId};
 use sapwood_rollout::Journal;
 use serde_json::value::to_raw_value;
@@ -181,6 +181,10 @@ impl Watched {
     fn resolved(&mut self, asked: &Asked, teller: &Teller<'_>) {
         let id = RequestId::from(asked.id.as_str());
         let Some(closed) = teller.requests.lock().close(&id) else { return };
+        // Codex says nothing of these: who ran its own tool knows.
+        if matches!(asked.what, What::DynamicTool { .. }) {
+            return;
+        }
         let params = ServerRequestResolved { thread_id: self.seat.thread, request_id: asked.id.as_str().into() };
         let notification = notice(&self.voice.name, &params);
         for gone in closed.told.iter().filter(|connection| !self.subscribers.contains_key(connection)) {
