@@ -160,7 +160,12 @@ impl<W: Workers, S: Slots> Shell<W, S> {
                     self.read.line(line);
                 }
                 self.machine.apply(line);
-                self.seat.view.lock().unseen.remove(id);
+                {
+                    // At once: an agent with something to do is not taken for idle in between.
+                    let mut view = self.seat.view.lock();
+                    view.unseen.remove(id);
+                    view.wakes |= self.machine.agent().inbox.wakes();
+                }
                 self.step(Input::Go)
             }
         }
