@@ -111,6 +111,8 @@ async fn after_an_interrupt_and_after_a_kill_it_waits_until_somebody_starts_it()
     let turn = client.ask(2, "turn/start", json!({"threadId": thread, "input": text("HOLD")})).await.unwrap();
     add(&client, 10, &thread, "one").await;
     add(&client, 11, &thread, "two").await;
+    let is_begun = |heard: &[Value]| heard.iter().any(|m| m["method"] == "turn/started").then_some(());
+    client.until("the begin of a turn", is_begun).await;
     let interrupt = json!({"threadId": thread, "turnId": turn["turn"]["id"]});
     client.ask(12, "turn/interrupt", interrupt).await.unwrap();
     until_ended(&client, 1).await;
