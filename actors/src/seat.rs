@@ -175,8 +175,6 @@ pub struct SeatView {
     pub wakes: bool,
     /// Whom it asks and how it works, as its thread has it.
     pub asking: Asking,
-    /// The open turn's own, where that differs: what is set holds for the next turn.
-    pub of_turn: Option<Asking>,
     /// The id of the turn that a pending input will start, if its sender was told one.
     pub promised: Option<TurnId>,
     /// What is asked of a person or of a client, in order.
@@ -292,7 +290,6 @@ impl SeatView {
             queued: None,
             wakes: agent.inbox.wakes(),
             asking: agent.asking.clone(),
-            of_turn: agent.turn.as_ref().and_then(|turn| turn.asking.clone()).filter(|own| *own != agent.asking),
             promised: agent.inbox.promised(),
             out_of_service: false,
             quiet: true,

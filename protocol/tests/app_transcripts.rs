@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::PathBuf;
 
-use sapwood_protocol::app::asks::{self, Answer, Ask};
 use sapwood_protocol::app::notices::{self, Notice};
 use sapwood_protocol::app::{
-    change, drive, dynamic, experimental, initialize, list, methods, queue, settings, start, terminals, wire,
+    change, drive, experimental, initialize, list, methods, queue, settings, start, terminals, wire,
 };
+use sapwood_protocol::approval::Permissions;
+use sapwood_protocol::asked::{Action, Asked, CommandAsk, Given, Resolution, What};
+use sapwood_protocol::ids::{AskId, CallId, TurnId};
+use sapwood_protocol::time::Millis;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 /// The stand-in server of these sends only what is required, so its `null`s are not those of the real one.
 const STAND_IN: &str = "minimal-server";
@@ -125,20 +128,67 @@ fn params(method: &str) -> Option<Reading> {
     })
 }
 
-fn ask(method: &str) -> Option<(RoundTrip, RoundTrip)> {
-    fn of<A: Ask + DeserializeOwned>() -> (RoundTrip, RoundTrip)
-    where
-        A::Answer: Serialize,
-    {
-        (same::<A>, same::<A::Answer>)
+/// The question that the params of a server request ask.
+fn question(method: &str, json: &RawValue) -> Asked {
+    let mut params: Value = serde_json::from_str(json.get()).unwrap();
+    let mut take = |name: &str| params[name].take();
+    fn read<T: DeserializeOwned>(value: Value) -> T {
+        serde_json::from_value(value).unwrap()
     }
-    Some(match method {
-        <asks::CommandApprovalParams as Ask>::METHOD => of::<asks::CommandApprovalParams>(),
-        <asks::FileChangeApprovalParams as Ask>::METHOD => of::<asks::FileChangeApprovalParams>(),
-        <asks::UserInputParams as Ask>::METHOD => of::<asks::UserInputParams>(),
-        <dynamic::DynamicToolCallParams as Ask>::METHOD => of::<dynamic::DynamicToolCallParams>(),
-        _ => return None,
-    })
+    let what = match method {
+        "item/commandExecution/requestApproval" => {
+            let command: String = read(take("command"));
+            let script = command.strip_prefix("/bin/bash -lc '").and_then(|rest| rest.strip_suffix('\'')).unwrap();
+            What::Command(Box::new(CommandAsk {
+                command: vec!["/bin/bash".to_owned(), "-lc".to_owned(), script.to_owned()],
+                cwd: read(take("cwd")),
+                tty: false,
+                reason: read(take("reason")),
+                actions: vec![Action::Unknown { cmd: script.to_owned() }],
+                unconfined: true,
+                permissions: None,
+                amendment: read(take("proposedExecpolicyAmendment")),
+                decisions: read(take("availableDecisions")),
+            }))
+        }
+        "item/fileChange/requestApproval" => {
+            What::FileChange { reason: read(take("reason")), grant_root: read(take("grantRoot")), paths: Vec::new() }
+        }
+        "item/tool/requestUserInput" => What::UserInput {
+            questions: read(take("questions")),
+            blocking: read(take("isBlocking")),
+            auto_resolution_ms: read(take("autoResolutionMs")),
+        },
+        "item/tool/call" => What::DynamicTool {
+            namespace: read(take("namespace")),
+            tool: read(take("tool")),
+            arguments: take("arguments"),
+        },
+        _ => panic!("{method} is not known"),
+    };
+    assert_eq!(what.method(), method);
+    let call = if method == "item/tool/call" { "callId" } else { "itemId" };
+    // A call of a client's tool does not say when it began.
+    let at = Millis(take("startedAtMs").as_u64().unwrap_or_default());
+    Asked { id: AskId::from("q"), call: CallId::from(read::<String>(take(call))), at, what }
+}
+
+/// Reads the params of a server request, and writes those of the question that they ask.
+fn question_again(method: &str, json: &RawValue) -> String {
+    let place: Value = serde_json::from_str(json.get()).unwrap();
+    let (thread, turn) = (place["threadId"].as_str().unwrap(), place["turnId"].as_str().unwrap());
+    question(method, json).params(thread.parse().unwrap(), &TurnId::from(turn)).to_string()
+}
+
+/// What a client's answer came to, as the client wrote it.
+fn answer_again(question: &Asked, json: &RawValue) -> Value {
+    let json: Value = serde_json::from_str(json.get()).unwrap();
+    match question.what.resolved(Some(&json)) {
+        Resolution::Decided { decision } => json!({ "decision": decision }),
+        Resolution::Given { answers } => json!({ "answers": answers }),
+        Resolution::Returned { content_items, success } => json!({"contentItems": content_items, "success": success}),
+        other => panic!("{json} came to {other:?}"),
+    }
 }
 
 /// One message of a recording.
@@ -187,7 +237,7 @@ fn key(message: &Message, frame: &Frame) -> (String, String, String) {
     (message.file.clone(), message.connection.clone(), frame.id.clone().unwrap_or_default().to_string())
 }
 
-fn check(what: &str, file: &str, json: &RawValue, trip: RoundTrip) {
+fn check(what: &str, file: &str, json: &RawValue, trip: impl Fn(&RawValue) -> Result<Value, String>) {
     let expected: Value = serde_json::from_str(json.get()).unwrap();
     match trip(json) {
         Ok(value) => assert_eq!(value, expected, "{file}: {what}"),
@@ -250,23 +300,22 @@ fn notifications_come_out_equal() {
 
 #[test]
 fn questions_and_their_answers_come_out_equal() {
-    let mut asked = HashMap::<_, String>::new();
+    let mut asked = HashMap::<_, (String, Asked)>::new();
     let mut seen = BTreeMap::<String, (usize, usize)>::new();
     for message in recorded().iter().filter(|message| !message.file.starts_with(STAND_IN)) {
         let Some(frame) = frame(message) else { continue };
         let key = key(message, &frame);
         if message.by_client {
-            if let (None, Some(method), Some(json)) = (&frame.method, asked.get(&key), &frame.result) {
-                let (_, answer) = ask(method).unwrap();
-                check(method, &message.file, json, answer);
+            if let (None, Some((method, question)), Some(json)) = (&frame.method, asked.get(&key), &frame.result) {
+                check(method, &message.file, json, |json| Ok(answer_again(question, json)));
                 seen.entry(method.clone()).or_default().1 += 1;
             }
             assert!(frame.error.is_none() || frame.result.is_none());
         } else if let (Some(_), Some(method), Some(json)) = (&frame.id, &frame.method, &frame.params) {
-            let (question, _) = ask(method).unwrap_or_else(|| panic!("{method} is not known"));
-            check(method, &message.file, json, question);
+            // To the byte: the order of the fields too.
+            assert_eq!(question_again(method, json), json.get(), "{}: {method}", message.file);
             seen.entry(method.clone()).or_default().0 += 1;
-            asked.insert(key, method.clone());
+            asked.insert(key, (method.clone(), question(method, json)));
         }
     }
     assert_eq!((seen.len(), seen.values().all(|(asked, answered)| *asked > 0 && *answered > 0)), (4, true), "{seen:?}");
@@ -274,15 +323,17 @@ fn questions_and_their_answers_come_out_equal() {
 
 #[test]
 fn an_answer_that_makes_no_sense_allows_nothing() {
-    let json = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
-    for wrong in ["{}", "null", r#"{"decision":"yes"}"#, r#"{"decision":{"accept":1}}"#, "[]"] {
-        let (answer, why) = asks::CommandApprovalResponse::or_refused(&json(wrong));
-        assert_eq!((answer.decision, why.is_some()), (asks::CommandDecision::Decline, true), "{wrong}");
+    let decided = What::FileChange { reason: None, grant_root: None, paths: Vec::new() };
+    for wrong in [json!({}), json!(null), json!({"decision": "yes"}), json!({"decision": {"accept": 1}}), json!([])] {
+        assert_eq!(decided.resolved(Some(&wrong)), Resolution::Invalid, "{wrong}");
     }
-    let (answer, why) = asks::PermissionsApprovalResponse::or_refused(&json("{}"));
-    assert_eq!((answer.permissions, why.is_some()), (asks::PermissionSet::default(), true));
-    let (answer, why) = asks::UserInputResponse::or_refused(&json(r#"{"answers":{"q":{"answers":["A"]}},"more":1}"#));
-    assert_eq!((answer.answers["q"].answers.as_slice(), why), (["A".to_owned()].as_slice(), None));
+    let rights = What::Permissions { reason: None, cwd: "/".to_owned(), permissions: Permissions::default() };
+    assert_eq!(rights.resolved(Some(&json!({}))), Resolution::Invalid);
+    let words = What::UserInput { questions: Vec::new(), blocking: true, auto_resolution_ms: None };
+    let given = Given { answers: vec!["A".to_owned()] };
+    let answers = BTreeMap::from([("q".to_owned(), given)]);
+    let more = json!({"answers": {"q": {"answers": ["A"]}}, "more": 1});
+    assert_eq!(words.resolved(Some(&more)), Resolution::Given { answers });
 }
 
 #[test]
@@ -360,7 +411,8 @@ fn an_unknown_method_is_told_as_recorded() {
         .find(|said| said.contains("unknown variant `nope/nope`"))
         .expect("the recording has one");
     let said = said.trim_end_matches("…[truncated]");
-    let ours = format!("Invalid request: {}", methods::unknown("nope/nope"));
+    let expected: Vec<String> = methods::METHODS.iter().map(|method| format!("`{method}`")).collect();
+    let ours = format!("Invalid request: unknown variant `nope/nope`, expected one of {}", expected.join(", "));
     assert!(said.len() > 300 && ours.starts_with(said), "{ours}\n{said}");
     let list = RawValue::from_string("{}".to_owned()).unwrap();
     assert_eq!(experimental::gate("thread/list", &list), None);

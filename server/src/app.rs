@@ -31,7 +31,6 @@ pub const IDLE_UNLOAD: Duration = Duration::from_secs(30 * 60);
 /// The app server's service.
 pub struct AppServer {
     program: Arc<dyn Program>,
-    pub(crate) connections: Arc<Connections>,
     pub(crate) trees: Trees,
     pub(crate) store: Arc<Store>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -71,7 +70,6 @@ impl AppServer {
             Arc::new(move |tree: &LoadedTree, seat: &Seat| threads::describe(&kept, tree, seat));
         Arc::new(Self {
             program,
-            connections: Arc::clone(&connections),
             trees,
             store,
             clock,
@@ -80,6 +78,11 @@ impl AppServer {
             loading: tokio::sync::Mutex::default(),
             audience: Audience { connections, requests: Arc::default(), describe },
         })
+    }
+
+    /// Every client there is.
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.audience.connections
     }
 
     /// Asks a connection that has come to a thread what is open there.
@@ -155,7 +158,7 @@ impl AppServer {
         let tree = self.loaded.lock().trees.remove(&session);
         if let Some(tree) = tree {
             tree.close().await;
-            threads::tell_unloaded(&self.connections, &tree, leaving);
+            threads::tell_unloaded(self.connections(), &tree, leaving);
         }
     }
 

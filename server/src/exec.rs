@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::app::AppServer;
+use crate::blocking::blocking;
 use crate::command::params::{
     CommandExecOutputDelta, CommandExecParams, CommandExecResizeParams, CommandExecResponse,
     CommandExecTerminateParams, CommandExecWriteParams, Done,
@@ -157,9 +158,7 @@ async fn place(app: &Arc<AppServer>, params: &CommandExecParams) -> Result<Place
     let program = Arc::clone(app.program());
     let (cwd, profile) = (params.cwd.clone(), params.permission_profile.clone());
     let policy = params.sandbox_policy.clone().map(SandboxPolicy::from);
-    let resolved = tokio::task::spawn_blocking(move || resolve(&*program, cwd.as_deref(), policy, profile)).await;
-    // It can only fail by a panic of ours, or at the end of the program.
-    resolved.map_err(|error| RpcError::internal(error.to_string()))?
+    blocking(move || resolve(&*program, cwd.as_deref(), policy, profile)).await
 }
 
 fn resolve(

@@ -10,6 +10,7 @@
 //! - What is said to many is written once.
 
 pub mod app;
+mod blocking;
 pub mod command;
 pub mod connection;
 mod exec;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use sapwood_protocol::app::wire;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -30,7 +31,7 @@ pub struct Call {
 impl Call {
     /// The parameters as a value, or the error that says what is wrong with them.
     pub fn params<T: DeserializeOwned>(&self) -> Result<T, RpcError> {
-        serde_json::from_str(self.params.get()).map_err(|error| RpcError::params(&error))
+        wire::read(&self.params).map_err(RpcError::malformed)
     }
 }
 

@@ -216,11 +216,6 @@ fn counts(rule: Counts, value: &RawValue) -> bool {
     }
 }
 
-/// The message for what [`gate`] names.
-pub fn message(what: &str) -> String {
-    format!("{what} requires experimentalApi capability")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,7 +258,6 @@ mod tests {
         for (method, params, what) in table {
             assert_eq!(of(method, params), what, "{method} {params}");
         }
-        assert_eq!(message("thread/start.path"), "thread/start.path requires experimentalApi capability");
     }
 
     #[test]

@@ -192,9 +192,3 @@ pub const METHODS: &[&str] = &[
 pub fn is_known(method: &str) -> bool {
     METHODS.contains(&method)
 }
-
-/// What the real server says of a method that it does not have. Clients look for the first words of it.
-pub fn unknown(method: &str) -> String {
-    let expected: Vec<String> = METHODS.iter().map(|method| format!("`{method}`")).collect();
-    format!("unknown variant `{method}`, expected one of {}", expected.join(", "))
-}

@@ -1,4 +1,5 @@
-//! The wire of the app server: params, responses, notifications and server requests of the v2 protocol.
+//! The wire of the app server: params, responses and notifications of the v2 protocol. What
+//! the server asks of clients is in [`crate::asked`].
 //!
 //! What it is for: what a client reads and writes is described here once, as values with serde's names.
 //! What it never does: I/O, state, a decision. Who answers what is the server's.
@@ -8,12 +9,10 @@
 //! - Reading is lenient about what is too much (unknown fields are passed over) and strict about what is wrong.
 
 pub mod account;
-pub mod asks;
 pub mod change;
 pub mod config;
 pub mod drive;
 pub mod dynamic;
-pub mod error_info;
 pub mod experimental;
 pub mod initialize;
 pub mod input;

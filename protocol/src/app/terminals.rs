@@ -1,4 +1,4 @@
-//! `thread/backgroundTerminals/*` and `thread/shellCommand`: commands beside the turns of a thread.
+//! `thread/backgroundTerminals/*`: commands beside the turns of a thread.
 
 use serde::{Deserialize, Serialize};
 
@@ -51,17 +51,4 @@ pub struct BackgroundTerminalTerminateParams {
 pub struct BackgroundTerminalTerminateResponse {
     /// It was there.
     pub terminated: bool,
-}
-
-/// Params of `thread/shellCommand`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ThreadShellCommandParams {
-    /// The thread.
-    pub thread_id: String,
-    /// What the user runs, for a shell; not blank.
-    pub command: String,
-    /// After so long it is ended, in milliseconds.
-    #[serde(default)]
-    pub timeout_ms: Option<i64>,
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sapwood_protocol::app::wire;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tracing::info;
@@ -33,7 +34,7 @@ pub fn initialize<S: Service>(
     params: Option<Box<RawValue>>,
 ) -> Result<(), RpcError> {
     let params = params.ok_or_else(|| RpcError::malformed("missing field `params`"))?;
-    let client: Client = serde_json::from_str(params.get()).map_err(|error| RpcError::params(&error))?;
+    let client: Client = wire::read(&params).map_err(RpcError::malformed)?;
     let (name, version) = (plain(&client.info.name), plain(&client.info.version));
     if !connection.introduce(client) {
         return Err(RpcError::invalid("Already initialized"));

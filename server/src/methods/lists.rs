@@ -10,7 +10,7 @@ use sapwood_protocol::app::lists::{
 use sapwood_protocol::ids::ThreadId;
 use serde_json::{Map, Value};
 
-use super::{blocking, page};
+use super::{page, says};
 use crate::program::HasProgram;
 use crate::router::{Call, Method, Reply};
 use crate::rpc::RpcError;
@@ -29,7 +29,7 @@ async fn permission_profiles<S: HasProgram>(service: Arc<S>, call: Call, reply: 
     let listed = async {
         let params: PermissionProfileListParams = call.params()?;
         let cwd = params.cwd;
-        let all = blocking(service, move |program| program.permission_profiles(cwd.as_deref().map(Path::new))).await?;
+        let all = says(service, move |program| program.permission_profiles(cwd.as_deref().map(Path::new))).await?;
         page::of(all, "permission profiles", params.cursor.as_deref(), params.limit)
     };
     reply.send(listed.await);
@@ -39,7 +39,7 @@ async fn features<S: HasProgram>(service: Arc<S>, call: Call, reply: Reply) {
     let listed = async {
         let params: ExperimentalFeatureListParams = call.params()?;
         let cwd = params.thread_id.map(|thread| dir_of(&*service, &thread)).transpose()?;
-        let all = blocking(service, move |program| program.features(cwd.as_deref())).await?;
+        let all = says(service, move |program| program.features(cwd.as_deref())).await?;
         page::of(all, "feature flags", params.cursor.as_deref(), params.limit)
     };
     reply.send(listed.await);

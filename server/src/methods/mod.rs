@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::blocking::blocking;
 use crate::program::{HasProgram, Program, ProgramError};
 use crate::router::{Method, Reply};
 use crate::rpc::RpcError;
@@ -29,15 +30,13 @@ async fn answer<S: HasProgram, T: Serialize + Send + 'static>(
     reply: Reply,
     ask: impl FnOnce(&dyn Program) -> Result<T, ProgramError> + Send + 'static,
 ) {
-    reply.send(blocking(service, ask).await);
+    reply.send(says(service, ask).await);
 }
 
-/// What the program says, without holding up whoever else uses this thread.
-async fn blocking<S: HasProgram, T: Send + 'static>(
+/// What the program says.
+async fn says<S: HasProgram, T: Send + 'static>(
     service: Arc<S>,
     ask: impl FnOnce(&dyn Program) -> Result<T, ProgramError> + Send + 'static,
 ) -> Result<T, RpcError> {
-    let asked = tokio::task::spawn_blocking(move || ask(&**service.program())).await;
-    // It can only fail by a panic of ours, or at the end of the program.
-    asked.map_err(|error| RpcError::internal(error.to_string()))?.map_err(RpcError::from)
+    blocking(move || Ok(ask(&**service.program())?)).await
 }

@@ -52,14 +52,6 @@ impl RpcError {
         Self::invalid(format!("{what} requires experimentalApi capability"))
     }
 
-    /// Parameters that cannot be read, in the words clients know: without the place in the text, which means nothing to
-    /// who sent a value.
-    pub fn params(error: &serde_json::Error) -> Self {
-        let text = error.to_string();
-        let place = format!(" at line {} column {}", error.line(), error.column());
-        Self::malformed(text.strip_suffix(&place).unwrap_or(&text))
-    }
-
     /// The same with data for programs.
     #[must_use]
     pub fn with_data(mut self, data: Value) -> Self {

@@ -18,14 +18,14 @@ use sapwood_protocol::app::turn::{Turn, TurnItemsView};
 use sapwood_protocol::ids::InputId;
 use sapwood_protocol::own::{Fork, Manner, ThreadSettings as Set};
 use sapwood_protocol::{SessionId, ThreadId, TurnId};
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::looks;
 use super::notify::notice;
-use super::settings;
+use super::settings::{self, name};
 use super::tree::{ATTACHED_AGENTS, LoadedTree};
 use crate::app::{AppServer, Begin, thread_id};
+use crate::blocking::blocking;
 use crate::connection::Connection;
 use crate::history::{self, Spent};
 use crate::program::{Prepared, Recorded, ThreadRequest};
@@ -268,7 +268,7 @@ impl AppServer {
             watched.announce();
             watched.subscribe(connection);
             let thread = Thread { turns: Vec::new(), ..begun.thread };
-            self.connections.broadcast(&notice(&seat.thread.to_string().into(), &ThreadStarted { thread }));
+            self.connections().broadcast(&notice(&seat.thread.to_string().into(), &ThreadStarted { thread }));
             warn(connection, seat.thread, tree.prepared.lock().warnings.iter().cloned().chain(warnings));
         });
     }
@@ -330,12 +330,12 @@ fn request(
         service_tier: overrides.service_tier.clone(),
         approval_policy: overrides.approval_policy.map(Into::into),
         approvals_reviewer: overrides.approvals_reviewer,
-        sandbox: overrides.sandbox.map(|mode| word(&mode)),
+        sandbox: overrides.sandbox.map(|mode| name(&mode).to_string()),
         permissions: overrides.permissions.clone(),
         config: overrides.config.clone().unwrap_or_default(),
         base_instructions: overrides.base_instructions.clone(),
         developer_instructions: overrides.developer_instructions.clone(),
-        personality: overrides.personality.map(|personality| word(&personality)),
+        personality: overrides.personality.map(|personality| name(&personality).to_string()),
         originator: connection.client().map(|client| client.info.name.clone()).unwrap_or_default(),
         resume,
     })
@@ -358,7 +358,7 @@ fn said(
         approvals_reviewer: overrides.approvals_reviewer,
         sandbox: rights.then(|| settings.sandbox.clone()),
         service_tier: overrides.service_tier.as_ref().map(|tier| tier.as_deref().map(Into::into)),
-        personality: overrides.personality.map(|personality| word(&personality).into()),
+        personality: overrides.personality.map(|personality| name(&personality)),
         ..Manner::default()
     };
     let model = prepared.model_is_said;
@@ -473,17 +473,4 @@ fn warn(connection: &Connection, thread: ThreadId, warnings: impl IntoIterator<I
 fn text_of(prepared: &Prepared) -> Result<String, RpcError> {
     let cwd = prepared.cwd.to_str();
     cwd.map(str::to_owned).ok_or_else(|| RpcError::invalid("the path of `cwd` is no valid UTF-8"))
-}
-
-fn word(word: &impl Serialize) -> String {
-    let value = serde_json::to_value(word).unwrap_or_default();
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-/// Does what reads files where that holds nobody up.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, RpcError> + Send + 'static,
-) -> Result<T, RpcError> {
-    // It can only fail by a panic of ours, or at the end of the program.
-    tokio::task::spawn_blocking(work).await.map_err(|error| RpcError::internal(error.to_string()))?
 }

@@ -15,10 +15,10 @@ use sapwood_protocol::app::thread::ThreadStatus;
 use sapwood_protocol::ids::InputId;
 use uuid::Uuid;
 
-use super::begin::blocking;
 use super::settings;
 use super::tree::LoadedTree;
 use crate::app::{AppServer, thread_id};
+use crate::blocking::blocking;
 use crate::connection::Connections;
 use crate::router::{Call, Method, Reply};
 use crate::rpc::RpcError;
@@ -49,7 +49,7 @@ async fn set_name(app: Arc<AppServer>, call: Call, reply: Reply) {
     match set.await {
         Ok((thread_id, name)) => {
             reply.ok(&Done {});
-            tell(&server.connections, &ThreadNameUpdated { thread_id, thread_name: Some(name) });
+            tell(server.connections(), &ThreadNameUpdated { thread_id, thread_name: Some(name) });
         }
         Err(error) => reply.error(error),
     }
@@ -65,7 +65,7 @@ async fn archive(app: Arc<AppServer>, call: Call, reply: Reply) {
     match archived.await {
         Ok(threads) => {
             reply.ok(&Done {});
-            threads.into_iter().for_each(|thread_id| tell(&server.connections, &ThreadArchived { thread_id }));
+            threads.into_iter().for_each(|thread_id| tell(server.connections(), &ThreadArchived { thread_id }));
         }
         Err(error) => reply.error(error),
     }
@@ -84,7 +84,7 @@ async fn unarchive(app: Arc<AppServer>, call: Call, reply: Reply) {
     match unarchived.await {
         Ok((threads, thread)) => {
             reply.ok(&ThreadResponse { thread });
-            threads.into_iter().for_each(|thread_id| tell(&server.connections, &ThreadUnarchived { thread_id }));
+            threads.into_iter().for_each(|thread_id| tell(server.connections(), &ThreadUnarchived { thread_id }));
         }
         Err(error) => reply.error(error),
     }
@@ -101,7 +101,7 @@ async fn delete(app: Arc<AppServer>, call: Call, reply: Reply) {
     match deleted.await {
         Ok(thread_id) => {
             reply.ok(&Done {});
-            tell(&server.connections, &ThreadDeleted { thread_id });
+            tell(server.connections(), &ThreadDeleted { thread_id });
         }
         Err(error) => reply.error(error),
     }

@@ -14,11 +14,11 @@ use sapwood_protocol::own::Outcome;
 use sapwood_protocol::{ThreadId, TurnId};
 use sapwood_rollout::OpenError;
 
-use super::begin::blocking;
 use super::settings;
 use super::story;
 use super::tree::LoadedTree;
 use crate::app::{AppServer, thread_id};
+use crate::blocking::blocking;
 use crate::history::{self, Turns};
 use crate::program::HasProgram;
 use crate::router::{Call, Method, Reply};

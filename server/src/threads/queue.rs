@@ -22,13 +22,13 @@ use sapwood_protocol::own::{QueuedInput, Said};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::begin::blocking;
 use super::input;
 use super::keep::Leaving;
 use super::looks;
 use super::tree::LoadedTree;
 use super::turns::{refused, takes_input};
 use crate::app::{AppServer, thread_id};
+use crate::blocking::blocking;
 use crate::connection::Connection;
 use crate::router::{Call, Method, Reply};
 use crate::rpc::RpcError;

@@ -124,7 +124,7 @@ fn word<T: DeserializeOwned>(text: &str) -> Option<T> {
 }
 
 /// The text of a word of the wire.
-fn name(word: &impl Serialize) -> std::sync::Arc<str> {
+pub(super) fn name(word: &impl Serialize) -> std::sync::Arc<str> {
     let value = serde_json::to_value(word).unwrap_or_default();
     value.as_str().unwrap_or_default().into()
 }
