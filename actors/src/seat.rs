@@ -306,6 +306,11 @@ impl SeatView {
         view
     }
 
+    /// The open turn, or the one that a sender was told of and that has yet to begin.
+    pub fn next_turn(&self) -> Option<TurnId> {
+        self.turn.as_ref().or(self.promised.as_ref()).filter(|_| !self.out_of_service).cloned()
+    }
+
     /// What was open stays so in the rollout, and nobody works on it.
     pub(crate) fn ends_service(&mut self) {
         (self.turn, self.paused, self.waits_until, self.queued, self.cut_short) = (None, None, None, None, None);

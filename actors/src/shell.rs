@@ -315,8 +315,10 @@ impl<W: Workers, S: Slots> Shell<W, S> {
         let mut answered = std::mem::take(&mut view.answered);
         answered.retain(|id| agent.asks.get(id).is_some());
         let progress = self.tree.clock.now();
-        // What was promised for an input that is on its way stands.
-        let promised = fresh.promised.take().or(view.promised.take().filter(|_| !unseen.is_empty()));
+        // What was promised for an input that is on its way stands, but not what has begun before that came.
+        let ended = agent.last_turn.as_ref().map(|last| &last.id);
+        let is_ahead = |turn: &TurnId| !unseen.is_empty() && fresh.turn.as_ref() != Some(turn) && ended != Some(turn);
+        let promised = fresh.promised.take().or(view.promised.take().filter(is_ahead));
         *view =
             SeatView { unseen, counted, queued, quiet, awaits_mail, only_asks, answered, progress, promised, ..fresh };
         self.tree.count(&mut view);

@@ -188,9 +188,14 @@ impl Inbox {
         first.map(Box::as_ref)
     }
 
-    /// The id of the turn that something pending starts, where its sender was told one.
+    /// The id of the turn that what is pending starts, where a sender was told one: it takes all that wakes, and a message that
+    /// was queued if there is nothing else.
     pub fn promised(&self) -> Option<sapwood_protocol::TurnId> {
-        self.first()?.accepted.turn.clone()
+        let first = self.first()?;
+        let others = self.pending.values().filter(|pending| pending.accepted.wake && !pending.is_queued());
+        let told =
+            others.filter(|pending| pending.accepted.turn.is_some()).min_by_key(|pending| pending.accepted.place);
+        first.accepted.turn.clone().or_else(|| told?.accepted.turn.clone())
     }
 
     /// True if mail is pending.

@@ -3,19 +3,20 @@
 //! Inputs are taken in the order of their acceptance, all mail before what users said; the line that takes one says so in
 //! its mark.
 
-use sapwood_protocol::AgentPath;
 use sapwood_protocol::ids::InputId;
 use sapwood_protocol::item::{Item, MailKind, Role};
 use sapwood_protocol::line::Mark;
 use sapwood_protocol::own::{Body, Outcome, Said, TurnOrigin};
+use sapwood_protocol::{AgentPath, TurnId};
 use serde_json::{Value, json};
 
 use super::asked::Asked;
-use super::effect::{Event, Shown};
+use super::effect::{Event, Interrupter, Shown};
 use super::inbox::{Pending, says};
 use super::machine::Step;
 use super::manner::Works;
 use super::state::Asking;
+use super::turn::Turn;
 use super::{lines, prompt};
 
 impl Step<'_, '_> {
@@ -55,10 +56,24 @@ impl Step<'_, '_> {
 
     /// Opens a turn, and takes what is pending into it.
     pub(super) fn start_turn(&mut self) {
+        self.open_turn(true);
+    }
+
+    /// Opens the turn that was promised and is over before it begins: what was said is in its history, and no slot is needed.
+    /// Mail waits for a turn that reads it.
+    pub(super) fn start_stopped(&mut self, by: Interrupter) {
+        let TurnOrigin { turn, root_turn } = self.open_turn(false);
+        let turn = Turn::new(turn, root_turn, None, self.ctx.now);
+        self.break_off(&turn, self.cause_of(by), None);
+    }
+
+    fn open_turn(&mut self, mail: bool) -> TurnOrigin {
         let identity = self.agent.identity();
         let pending = self.agent.inbox.pending();
         let first = self.agent.inbox.first();
-        let promised = first.and_then(|first| first.accepted.turn.clone());
+        // Promised while it was open, and over since: a turn has its id alone.
+        let is_new = |id: &TurnId| self.agent.last_turn.as_ref().is_none_or(|last| last.id != *id);
+        let promised = self.agent.inbox.promised().filter(is_new);
         let first = first.map_or(0, |first| first.accepted.place);
         // First of all: a turn asks the provider that the settings before its context name.
         let before = self.batch.number();
@@ -87,7 +102,8 @@ impl Step<'_, '_> {
         }
         let TurnOrigin { turn: id, root_turn: root } = turn.clone();
         self.notify(Event::TurnStarted { turn: id, root, started: self.ctx.now });
-        self.take_inputs(&turn, true, Some((first, asking)));
+        self.take_inputs(&turn, mail, Some((first, asking)));
+        turn
     }
 
     /// What a model is told before the first input of its thread.

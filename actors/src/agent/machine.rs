@@ -10,7 +10,7 @@ use sapwood_model::{HistoryInitialization, ModelError};
 use sapwood_protocol::item::{Item, Role};
 use sapwood_protocol::line::Cause;
 use sapwood_protocol::own::{Begun, How, Outcome, Own, Paused, Settled};
-use sapwood_protocol::{Line, Usage};
+use sapwood_protocol::{Line, TurnId, Usage};
 use serde_json::Value;
 
 use super::asked::Asked;
@@ -220,7 +220,7 @@ impl<'a> Step<'a, '_> {
             }
             Input::Patched { call, result } => return self.patched(call, result),
             Input::Reported { n, accepted } => self.reported(n, accepted),
-            Input::Interrupt { turn, by } => return self.interrupt(&turn, by),
+            Input::Interrupt { turn, by } => return self.interrupt(turn, by),
         }
         // What a recovery wrote is to be applied before anything else is decided.
         if self.again {
@@ -314,6 +314,11 @@ impl<'a> Step<'a, '_> {
         if matches!(self.volatile.report, ReportState::Sent(_) | ReportState::Later(_)) {
             return self.give_back();
         }
+        if let Some((_, by)) =
+            self.volatile.stopped.take_if(|(turn, _)| self.agent.inbox.promised().as_ref() == Some(turn))
+        {
+            return self.start_stopped(by);
+        }
         if self.slot(Want::NewTurn) {
             self.start_turn();
         }
@@ -345,7 +350,8 @@ impl<'a> Step<'a, '_> {
 
     fn let_go(&mut self) {
         self.give_back();
-        self.volatile = Volatile { slot: self.volatile.slot, closing: self.volatile.closing, ..Volatile::default() };
+        let Volatile { slot, closing, stopped, .. } = std::mem::take(&mut self.volatile);
+        self.volatile = Volatile { slot, closing, stopped, ..Volatile::default() };
     }
 
     /// Sends the report of the last turn, once an incarnation; its number makes it one report for the requester.
@@ -379,16 +385,26 @@ impl<'a> Step<'a, '_> {
         }
     }
 
-    fn interrupt(&mut self, turn_id: &sapwood_protocol::TurnId, by: Interrupter) {
-        let Some(turn) = self.agent.turn.as_ref().filter(|turn| turn.id == *turn_id) else {
-            return;
-        };
-        let cause = match by {
+    /// Ends the turn that is meant, or, if its sender was told of one that has yet to begin, that one when it does.
+    fn interrupt(&mut self, turn_id: TurnId, by: Interrupter) {
+        match &self.agent.turn {
+            Some(turn) if turn.id == turn_id => self.break_off(turn, self.cause_of(by), None),
+            _ if self.agent.last_turn.as_ref().is_some_and(|last| last.id == turn_id) => {}
+            // Interrupts overtake what they interrupt: the input may still be on its way.
+            _ => {
+                self.volatile.stopped = Some((turn_id, by));
+                self.go();
+            }
+        }
+    }
+
+    /// Why a turn ends that somebody ends.
+    pub(super) fn cause_of(&self, by: Interrupter) -> Cause {
+        match by {
             Interrupter::Agent(thread) if self.agent.identity().parent == Some(thread) => Cause::Requester,
             Interrupter::User => self.cause_of_user(),
             Interrupter::Agent(_) => Cause::Interrupted,
-        };
-        self.break_off(turn, cause, None);
+        }
     }
 
     /// Why a turn ends that a person ends.

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sapwood_protocol::{CallId, Millis, RateLimits};
+use sapwood_protocol::{CallId, Millis, RateLimits, TurnId};
 
-use super::effect::Planned;
+use super::effect::{Interrupter, Planned};
 
 /// The volatile state. Replaced by the shell after each decision.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,6 +42,8 @@ pub struct Volatile {
     pub report: ReportState,
     /// Answers to the incarnation before may still be in the mailbox: what it left started is not given up yet.
     pub recovering: bool,
+    /// Somebody interrupts a turn that has not begun: it is over as soon as it begins.
+    pub stopped: Option<(TurnId, Interrupter)>,
     /// How far the closing of what process death left open has come.
     pub closing: Closing,
 }

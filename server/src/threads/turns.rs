@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sapwood_actors::agent::effect::Interrupter;
-use sapwood_actors::seat::Seat;
+use sapwood_actors::seat::{Seat, SeatView};
 use sapwood_actors::tree::Refusal;
 use sapwood_protocol::TurnId;
 use sapwood_protocol::app::change::Done;
@@ -99,22 +99,26 @@ async fn interrupt(app: Arc<AppServer>, call: Call, reply: Reply) {
     };
     tree.with(seat.thread, |watched, _| {
         if params.turn_id.is_empty() {
-            // Whatever runs, also what has not been told yet.
-            if let Some(turn) = seat.look(|view| view.turn.clone()) {
+            // Whatever runs or is about to, also what has not been told yet.
+            if let Some(turn) = seat.look(SeatView::next_turn) {
                 tree.tree.interrupt(&seat, turn, Interrupter::User);
             }
             return reply.ok(&Done {});
         }
-        // By what was told: an end that is on its way answers it.
-        let Some(open) = watched.open_turn().cloned() else {
-            return reply.error(RpcError::invalid("no active turn to interrupt"));
-        };
-        if open.as_str() != params.turn_id {
-            let text = format!("expected active turn id {} but found {open}", params.turn_id);
+        // By what was told, which an end that is on its way answers; else what a client has the id of, and nobody was told the
+        // begin of yet.
+        let told = watched.open_turn().cloned();
+        let is_meant = |turn: &TurnId| turn.as_str() == params.turn_id;
+        let Some(turn) = told.clone().filter(is_meant).or_else(|| seat.look(SeatView::next_turn).filter(is_meant))
+        else {
+            let text = match told {
+                Some(open) => format!("expected active turn id {} but found {open}", params.turn_id),
+                None => "no active turn to interrupt".to_owned(),
+            };
             return reply.error(RpcError::invalid(text));
-        }
-        watched.when_ended(open.clone(), reply);
-        tree.tree.interrupt(&seat, open, Interrupter::User);
+        };
+        watched.when_ended(turn.clone(), reply);
+        tree.tree.interrupt(&seat, turn, Interrupter::User);
     });
 }
 
@@ -136,10 +140,12 @@ pub(super) fn takes_input(seat: &Seat) -> Result<(), RpcError> {
 }
 
 fn expect(seat: &Seat, expected: &str, none: &str) -> Result<TurnId, RpcError> {
-    match seat.look(|view| view.turn.clone()) {
-        None => Err(RpcError::invalid(none)),
-        Some(open) if open.as_str() == expected => Ok(open),
-        Some(open) => Err(RpcError::invalid(format!("expected active turn id `{expected}` but found `{open}`"))),
+    match seat.look(|view| (view.next_turn(), view.turn.is_some())) {
+        (Some(turn), _) if turn.as_str() == expected => Ok(turn),
+        (None, _) | (_, false) => Err(RpcError::invalid(none)),
+        (Some(open), true) => {
+            Err(RpcError::invalid(format!("expected active turn id `{expected}` but found `{open}`")))
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use sapwood_actors::agent::Event;
 use sapwood_actors::feed::{Bell, News, Subscription};
-use sapwood_actors::seat::Seat;
+use sapwood_actors::seat::{Seat, SeatView};
 use sapwood_protocol::app::change::Done;
 use sapwood_protocol::app::notices::{ServerRequestResolved, ThreadStatusChanged};
 use sapwood_protocol::app::settings::{ThreadSettings, ThreadSettingsUpdated};
@@ -37,13 +37,21 @@ pub(crate) struct Watched {
     voice: Voice,
     subscribers: BTreeMap<ConnectionId, Subscriber>,
     /// Requests to interrupt a turn: answered when it has ended.
-    interrupts: Vec<(TurnId, Reply)>,
+    interrupts: Vec<Interrupting>,
     /// Everybody was told that it is there.
     is_announced: bool,
     /// What was open before anybody looked is known.
     is_primed: bool,
     /// Its settings, when last told.
     settings: Option<ThreadSettings>,
+}
+
+/// A request to interrupt a turn.
+struct Interrupting {
+    turn: TurnId,
+    reply: Reply,
+    /// Clients were told that it began.
+    has_begun: bool,
 }
 
 struct Subscriber {
@@ -102,6 +110,10 @@ impl Watched {
             };
             self.say(told, teller);
         }
+        self.answer_interrupts(|interrupting, view| {
+            // Nobody will begin it any more.
+            !interrupting.has_begun && view.next_turn().as_ref() != Some(&interrupting.turn)
+        });
     }
 
     /// What the feed did not say, from the rollout.
@@ -135,9 +147,13 @@ impl Watched {
 
     fn say(&mut self, told: Vec<Told>, teller: &Teller<'_>) {
         for told in told {
+            if let Told::TurnStarted(turn) = &told {
+                let begun = self.interrupts.iter_mut().filter(|interrupting| interrupting.turn == turn.id);
+                begun.for_each(|interrupting| interrupting.has_begun = true);
+            }
             match told {
                 Told::Status(status) => {
-                    self.answer_interrupts();
+                    self.answer_interrupts(|interrupting, _| interrupting.has_begun);
                     let params = ThreadStatusChanged { thread_id: self.seat.thread, status };
                     teller.connections.broadcast(&notice(&self.voice.name, &params));
                 }
@@ -257,18 +273,25 @@ impl Watched {
         self.story.open()
     }
 
-    /// Answers when this turn has ended, which is open now.
+    /// Answers when this turn has ended, which is open now or about to begin.
     pub fn when_ended(&mut self, turn: TurnId, reply: Reply) {
-        self.interrupts.push((turn, reply));
+        let has_begun = self.story.open() == Some(&turn);
+        self.interrupts.push(Interrupting { turn, reply, has_begun });
     }
 
-    fn answer_interrupts(&mut self) {
+    /// Answers those whose turn is not open, as far as was told, and of which this is so.
+    fn answer_interrupts(&mut self, is_over: impl Fn(&Interrupting, &SeatView) -> bool) {
+        if self.interrupts.is_empty() {
+            return;
+        }
         let open = self.story.open();
-        let (ended, waiting) =
-            std::mem::take(&mut self.interrupts).into_iter().partition(|(turn, _)| Some(turn) != open);
+        let (ended, waiting) = self.seat.look(|view| {
+            let all = std::mem::take(&mut self.interrupts).into_iter();
+            all.partition(|interrupting| Some(&interrupting.turn) != open && is_over(interrupting, view))
+        });
         self.interrupts = waiting;
-        let ended: Vec<(TurnId, Reply)> = ended;
-        ended.into_iter().for_each(|(_, reply)| reply.ok(&Done {}));
+        let ended: Vec<Interrupting> = ended;
+        ended.into_iter().for_each(|interrupting| interrupting.reply.ok(&Done {}));
     }
 
     /// A connection keeps up again: all that it may have missed, from the first turn of which it missed something.

@@ -6,6 +6,7 @@ use sapwood_protocol::item::MailKind;
 use sapwood_protocol::own::{Accepted, InputLane};
 use serde_json::Value;
 
+use super::super::Agent;
 use super::super::effect::{Effect, Input, Interrupter, Timer};
 use super::super::prompt::NOTHING_SAID;
 use super::bench::{Bench, Did, did, exec, text};
@@ -36,6 +37,54 @@ fn a_first_turn_tells_who_and_where_and_then_what() {
         did(&["task_started turn_context user!u3 shown:UserMessage"], &["sample#1"]),
         "the context is told once"
     );
+}
+
+/// Accepts what somebody was told a turn for.
+fn promise(bench: &mut Bench, id: &str, turn: &str) -> Did {
+    let body = Some(sapwood_protocol::own::Body::user("do it"));
+    let turn = Some(turn.into());
+    bench.accept(Accepted { id: id.into(), place: 0, lane: InputLane::User, wake: true, from: None, body, turn })
+}
+
+#[test]
+fn a_turn_that_was_promised_is_over_as_soon_as_it_begins_if_it_was_interrupted() {
+    let interrupt = |turn: &str| Input::Interrupt { turn: turn.into(), by: Interrupter::User };
+    let over = "task_started developer user turn_context thread_settings_applied user!u1 shown:UserMessage user!u2 \
+                shown:UserMessage developer turn_aborted!Requester";
+    let mut bench = Bench::root();
+    bench.mail(3, 4, MailKind::Message);
+    assert_eq!(promise(&mut bench, "u1", "t1"), did(&[], &["want(NewTurn)"]));
+    promise(&mut bench, "u2", "t1");
+    assert_eq!(bench.does(interrupt("t1")), did(&[over], &["giveBack", "ended(Cancelled)"]));
+    let agent = bench.machine.agent();
+    assert_eq!(agent.last_turn.as_ref().map(|turn| turn.id.as_str()), Some("t1"));
+    assert!(agent.inbox.has_mail() && bench.machine.may_sleep(), "mail waits for who reads it");
+    assert_eq!(*agent, Agent::fold(bench.lines.iter().cloned()));
+
+    // The interrupt is there first; it is meant for one turn only, and nobody is asked for a slot.
+    let mut bench = Bench::root();
+    assert_eq!(bench.does(interrupt("t1")), did(&[], &[]));
+    let begun = promise(&mut bench, "u1", "t1");
+    assert_eq!(begun, did(&[&over.replace("user!u2 shown:UserMessage ", "")], &["ended(Cancelled)"]));
+    assert_eq!(bench.does(interrupt("t1")), did(&[], &[]), "it is over");
+    assert_eq!(promise(&mut bench, "u2", "t2"), did(&[], &["want(NewTurn)"]));
+    bench.does(Input::Granted);
+    assert_eq!(bench.turn_id().as_str(), "t2");
+    bench.does(interrupt("t1"));
+    assert_eq!(bench.turn_id().as_str(), "t2");
+}
+
+#[test]
+fn a_turn_has_the_id_that_was_promised_whatever_woke_it_and_no_id_twice() {
+    let mut bench = Bench::root();
+    bench.mail_that_wakes(3, 4, MailKind::FinalAnswer, true);
+    promise(&mut bench, "u1", "t1");
+    bench.does(Input::Granted);
+    assert_eq!(bench.turn_id().as_str(), "t1");
+    bench.answer(&[text("done")]);
+    promise(&mut bench, "u2", "t1");
+    bench.does(Input::Granted);
+    assert_ne!(bench.turn_id().as_str(), "t1");
 }
 
 #[test]
