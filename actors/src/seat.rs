@@ -189,6 +189,8 @@ pub struct SeatView {
     pub(crate) awaits_mail: bool,
     /// It does nothing but wait for answers.
     pub(crate) only_asks: bool,
+    /// Somebody answered, and its turn has not gone on with that.
+    pub(crate) was_answered: bool,
     /// Questions whose answer is on its way.
     pub(crate) answered: BTreeSet<AskId>,
     /// How the tree counts it.
@@ -296,6 +298,7 @@ impl SeatView {
             unseen: BTreeSet::new(),
             awaits_mail: false,
             only_asks: false,
+            was_answered: agent.was_answered(),
             answered: BTreeSet::new(),
             asks: agent.asks.open().to_vec(),
             counted: Counted::AtRest,
@@ -315,6 +318,7 @@ impl SeatView {
     pub(crate) fn ends_service(&mut self) {
         (self.turn, self.paused, self.waits_until, self.queued, self.cut_short) = (None, None, None, None, None);
         (self.parked, self.wakes, self.awaits_mail, self.only_asks) = (false, false, false, false);
+        self.was_answered = false;
         self.asks.clear();
         (self.out_of_service, self.quiet) = (true, true);
         self.unseen.clear();
@@ -323,7 +327,8 @@ impl SeatView {
     /// The pause of the open turn is over, and no line says so yet.
     pub(crate) fn pause_ended(&mut self, agent: &Agent) {
         self.paused = None;
-        self.parked = agent.turn.as_ref().is_some_and(Turn::awaits_mail) || agent.awaits_answers();
+        let awaits_mail = agent.turn.as_ref().is_some_and(Turn::awaits_mail);
+        self.parked = awaits_mail || agent.awaits_answers() || agent.was_answered();
     }
 
     /// How the tree is to count it.

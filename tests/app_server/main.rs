@@ -9,6 +9,7 @@ mod compare;
 mod ids;
 mod model;
 mod program;
+mod promised;
 mod queue;
 mod recorded;
 mod replay;

@@ -482,18 +482,27 @@ impl Agent {
 
     /// True while the open turn only waits: nothing runs, no slot is held, and process death changes nothing.
     pub fn parked(&self) -> bool {
-        self.turn.as_ref().is_some_and(Turn::parked) || self.awaits_answers()
+        self.turn.as_ref().is_some_and(Turn::parked) || self.awaits_answers() || self.was_answered()
     }
 
-    /// True while questions are open, and nothing has begun of which nobody knows how it went. (A command that asks again
-    /// has ended: its sandbox stopped it.)
+    /// True while questions are open, and nothing has begun of which nobody knows how it went.
     pub fn awaits_answers(&self) -> bool {
+        !self.asks.is_empty() && self.has_begun_nothing()
+    }
+
+    /// True if somebody answered and no call has begun with that: what was accepted is done, if need be by the next process.
+    pub fn was_answered(&self) -> bool {
+        self.asks.has_unused() && self.has_begun_nothing()
+    }
+
+    /// Nothing has begun of which nobody knows how it went. (A command that asks again has ended: its sandbox stopped it.)
+    fn has_begun_nothing(&self) -> bool {
         let Some(turn) = &self.turn else { return false };
         let is_known = |call: &Call| match call.state {
-            CallState::Started { .. } => self.asks.of_call(&call.id).is_some(),
+            CallState::Started { .. } => self.asks.of_call(&call.id).is_some() || self.asks.heard(&call.id).is_some(),
             CallState::Spawning(_) => false,
             _ => true,
         };
-        turn.response.is_closed() && !self.asks.is_empty() && turn.calls.iter().all(is_known)
+        turn.response.is_closed() && turn.calls.iter().all(is_known)
     }
 }

@@ -159,6 +159,13 @@ impl Tree {
         Ok(asked)
     }
 
+    /// Has turns go on whose questions were answered in a process that died: whoever answered has asked for it.
+    pub fn go_on_answered(&self) {
+        for seat in self.seats().into_iter().filter(|seat| seat.look(|view| view.was_answered)) {
+            self.go_on_pending(&seat);
+        }
+    }
+
     /// Wakes an agent that is parked or has input that wants a turn.
     pub fn go_on_pending(&self, seat: &Seat) -> bool {
         let mut view = seat.view.lock();

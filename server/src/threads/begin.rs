@@ -68,16 +68,23 @@ async fn resume(app: Arc<AppServer>, call: Call, reply: Reply) {
             return Err(RpcError::invalid(text));
         }
         let thread = thread_id(&params.thread_id)?;
-        let (tree, warnings) = match app.find(thread) {
+        let found = app.find(thread);
+        let is_loaded = found.is_some();
+        let (tree, warnings) = match found {
             Some((tree, _)) => (tree, Vec::new()),
             None => app.load(thread, &params.overrides, &call.connection).await?,
         };
         let seat = tree.tree.seat(thread);
         let seat = seat.ok_or_else(|| RpcError::invalid(format!("thread not found: {thread}")))?;
-        Ok((tree, seat, warnings))
+        Ok((tree, seat, warnings, is_loaded))
     };
     match resumed.await {
-        Ok((tree, seat, warnings)) => answer_resume(&app, &tree, &seat, &params, &call.connection, reply, warnings),
+        Ok((tree, seat, warnings, is_loaded)) => {
+            answer_resume(&app, &tree, &seat, &params, &call.connection, reply, warnings);
+            if !is_loaded {
+                tree.tree.go_on_answered();
+            }
+        }
         Err(error) => reply.error(error),
     }
 }

@@ -206,12 +206,14 @@ impl LoadedTree {
         }
     }
 
-    /// How long nothing has happened that anybody wanted; nothing while somebody looks or works.
+    /// How long nothing has happened that anybody wanted; nothing while somebody looks or works, or is to answer.
     pub fn idle_since(&self) -> Option<Instant> {
         let activity = *self.tree.activity().borrow();
         let is_used = activity.working + activity.waiting > 0;
+        // Also a question that nobody has looked at since the tree was loaded.
+        let asks = || self.tree.seats().iter().any(|seat| seat.look(|view| !view.asks.is_empty()));
         let is_watched = || self.watched.all().iter().any(|watched| watched.lock().is_watched());
-        if is_used || is_watched() {
+        if is_used || is_watched() || asks() {
             *self.used.lock() = Instant::now();
             return None;
         }

@@ -67,6 +67,11 @@ impl Pending {
         self.of(call).next_back().filter(|heard| !heard.is_used).map(|heard| (&*heard.asked, &heard.how))
     }
 
+    /// True if there is an answer that its call has not begun with. What was withdrawn was answered by nobody.
+    pub fn has_unused(&self) -> bool {
+        self.heard.iter().any(|heard| !heard.is_used && heard.how != Resolution::Withdrawn)
+    }
+
     /// True if a question of a call was answered, whether the call has begun since or not.
     pub fn was_answered(&self, call: &CallId) -> bool {
         self.of(call).next().is_some()

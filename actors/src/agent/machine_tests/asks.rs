@@ -262,11 +262,66 @@ fn a_question_outlives_incarnations_and_processes_with_its_id() {
     let mut again = Bench::of(answered.lines.clone(), Arc::clone(&bench.settings));
     again.does(Input::Recovered { culprit: None });
     assert_eq!(again.does(Input::Granted).effects, ["hold(a)"]);
+    // Also by the next process: what was answered is not lost with its turn.
+    let mut loaded_then = Bench::of(answered.lines.clone(), Arc::clone(&bench.settings));
+    assert_eq!(loaded_then.does(Input::Loaded), did(&[], &[]), "it is kept");
+    let agent = loaded_then.machine.agent();
+    assert_eq!((agent.parked(), agent.was_answered(), agent.asks.is_empty()), (true, true, true));
+    let mut next = Bench::of(loaded_then.lines.clone(), Arc::clone(&bench.settings));
+    assert_eq!(next.does(Input::Recovered { culprit: None }), did(&[], &["want(Resume)"]));
+    assert_eq!(next.does(Input::Granted).effects, ["hold(a)"]);
     // From the start on, nobody knows.
     let mut started = Bench::of(loaded.lines.clone(), Arc::clone(&bench.settings));
     started.does(Input::Recovered { culprit: None });
     let outputs = started.outputs();
     assert!(outputs.iter().any(|(call, said)| call == "a" && said.starts_with("Effect unknown")), "{outputs:?}");
+}
+
+/// The sole question of each kind, answered by a process that died before its turn had a slot again.
+#[test]
+fn an_answer_that_was_accepted_is_followed_by_the_next_process() {
+    let questions =
+        r#"{"questions":[{"id":"q","header":"h","question":"?","options":[{"label":"A","description":"d"}]}]}"#;
+    let given = || Resolution::Given { answers: Default::default() };
+    // (the call, the answer, what follows from it)
+    let table = [
+        (escalated("a"), decided(Decision::Accept), did(&[], &["hold(a)"])),
+        (escalated("a"), decided(Decision::Decline), did(&["shown:CommandExecution output(a)"], &["sample#1"])),
+        (
+            escalated("a"),
+            decided(Decision::Cancel),
+            did(
+                &["shown:CommandExecution output(a) developer turn_aborted!Requester"],
+                &["giveBack", "ended(Cancelled)"],
+            ),
+        ),
+        (function("a", "", "request_user_input", questions), given(), did(&["output(a)"], &["sample#1"])),
+    ];
+    for (call, how, follows) in table {
+        let mut bench = asking();
+        bench.answer(&[call]);
+        answers(&mut bench, "a", how);
+        let turn = bench.turn_id();
+        let mut loaded = Bench::of(bench.lines.clone(), Arc::clone(&bench.settings));
+        assert_eq!(loaded.does(Input::Loaded), did(&[], &[]), "it is kept");
+        let mut next = Bench::of(loaded.lines, Arc::clone(&bench.settings));
+        assert_eq!(next.does(Input::Recovered { culprit: None }).batches, [""; 0]);
+        assert_eq!(next.turn_id(), turn);
+        let mut did = next.does(Input::Granted);
+        did.batches.retain(|batch| batch != "token_count");
+        assert_eq!(did, follows);
+        is_fold(&next);
+    }
+
+    // What was withdrawn was answered by nobody: the turn was being ended.
+    let mut bench = asking();
+    bench.answer(&[escalated("a")]);
+    let id = ask(&bench).id.clone();
+    let mut lines = bench.lines.clone();
+    let withdrawn = sapwood_protocol::asked::Answered { id, how: Resolution::Withdrawn };
+    lines.push(sapwood_protocol::own::Own::Answered(withdrawn).line(bench.now));
+    let mut loaded = Bench::of(lines, Arc::clone(&bench.settings));
+    assert_eq!(loaded.does(Input::Loaded).effects, ["ended(Lost)"]);
 }
 
 #[test]
