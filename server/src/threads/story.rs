@@ -155,9 +155,9 @@ impl Story {
                 self.completed(&turn, &snapshot, at, matches!(item, Shown::Agent { .. }), &mut told);
             }
             Event::Delta { turn, item, part, text } => self.delta(turn, item.as_str(), part, text, &mut told),
-            Event::Retrying { message, .. } => self.retrying(message, at, &mut told),
+            Event::Retrying { message, .. } => self.retrying(message, &mut told),
             Event::Dropped { .. } => {
-                self.drop_streamed(at, &mut told);
+                self.drop_streamed();
                 told.extend(self.spent());
             }
             Event::Usage { last, thread, .. } => {
@@ -401,17 +401,20 @@ impl Story {
         }
     }
 
-    fn retrying(&mut self, message: String, at: Millis, told: &mut Vec<Told>) {
-        self.drop_streamed(at, told);
+    fn retrying(&mut self, message: String, told: &mut Vec<Told>) {
+        self.drop_streamed();
         if let Some(open) = &self.open {
             let error = TurnError::recorded(message, None);
             told.push(Told::Error { turn: open.id.clone(), error, will_retry: true });
         }
     }
 
-    /// What a model was saying is not kept: it ends as it began.
-    fn drop_streamed(&mut self, at: Millis, told: &mut Vec<Told>) {
-        self.close(|state| matches!(state, ItemState::Open { is_streamed: true, .. }), at, told);
+    /// What a model was saying is not kept, and its item has no end, as in Codex: an end would take from the screen what was
+    /// shown of it.
+    fn drop_streamed(&mut self) {
+        let items = self.open.iter_mut().flat_map(|open| open.items.values_mut());
+        let streamed = items.filter(|state| matches!(state, ItemState::Open { is_streamed: true, .. }));
+        streamed.for_each(|state| *state = ItemState::Complete);
     }
 
     /// After every request clients are told what was spent; one that came to nothing has changed nothing.
@@ -420,13 +423,11 @@ impl Story {
         self.spent.map(|Spent { total, last }| Told::Usage { turn, total, last })
     }
 
+    /// What ran ends with its turn.
     fn close_items(&mut self, at: Millis, told: &mut Vec<Told>) {
-        self.close(|state| matches!(state, ItemState::Open { .. }), at, told);
-    }
-
-    fn close(&mut self, which: impl Fn(&ItemState) -> bool, at: Millis, told: &mut Vec<Told>) {
+        self.drop_streamed();
         let Some(open) = &mut self.open else { return };
-        for state in open.items.values_mut().filter(|state| which(state)) {
+        for state in open.items.values_mut() {
             if let ItemState::Open { item, .. } = std::mem::replace(state, ItemState::Complete) {
                 told.push(Told::ItemCompleted { turn: open.id.clone(), item: ended(&item, at), at });
             }

@@ -138,7 +138,8 @@ class SessionTest(World):
         self.model.open("steered")
         result = turn.run()
         self.assertEqual((value(result.status), result.final_response), ("completed", "second answer"))
-        # Codex drops the answer that was under way.
+        # The answer that was under way is dropped.
+        self.assertEqual(kinds(result.items), ["userMessage", "userMessage", "agentMessage"])
         self.assertEqual([kind for kind in kinds(self.turns(thread)[0].items) if kind == "userMessage"], ["userMessage"] * 2)
         self.assertEqual(self.said(thread)[0][-1], "second answer")
 
@@ -147,7 +148,9 @@ class SessionTest(World):
         turn = thread.turn(plan({"hang": "begun"}))
         self.model.wait_for_gate("begun")
         turn.interrupt()
-        self.assertEqual(value(turn.run().status), "interrupted")
+        result = turn.run()
+        # Of an answer that is broken off no item is complete.
+        self.assertEqual((value(result.status), kinds(result.items)), ("interrupted", ["userMessage"]))
         self.assertEqual(self.say(thread, "Still here.").final_response, "Still here.")
         self.assertEqual([value(turn.status) for turn in self.turns(thread)], ["interrupted", "completed"])
 

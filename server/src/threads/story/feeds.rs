@@ -145,6 +145,7 @@ struct Client {
 struct ClientItem {
     id: String,
     text: String,
+    is_message: bool,
     is_complete: bool,
 }
 
@@ -160,7 +161,9 @@ impl Client {
             Told::ItemStarted { turn, item, .. } => {
                 let items = self.open(&turn);
                 assert!(items.iter().all(|known| known.id != item.id()), "{} begins twice", item.id());
-                items.push(ClientItem { id: item.id().to_owned(), text: text(&item), is_complete: false });
+                let is_message = item.kind() == ItemKind::AgentMessage;
+                let text = text(&item);
+                items.push(ClientItem { id: item.id().to_owned(), text, is_message, is_complete: false });
             }
             Told::ItemCompleted { turn, item, .. } => {
                 let known = self.open(&turn).iter_mut().find(|known| known.id == item.id());
@@ -170,7 +173,8 @@ impl Client {
             }
             Told::TurnCompleted(turn) => {
                 let items = self.open(&turn.id);
-                assert!(items.iter().all(|item| item.is_complete), "a turn ends after its items");
+                let ends = |item: &ClientItem| item.is_complete || item.is_message;
+                assert!(items.iter().all(ends), "a turn ends after its items, but for what was not said to its end");
                 let ended = self.turns.iter_mut().find(|(id, ..)| *id == turn.id).expect("it is open");
                 ended.1 = turn.status;
             }
@@ -184,12 +188,9 @@ impl Client {
         items
     }
 
-    /// Turns with what is complete in them, but for answers that were not kept.
+    /// Turns with what is complete in them.
     fn shows(&self) -> Vec<(TurnId, TurnStatus, Vec<Value>)> {
-        let item = |item: &ClientItem| {
-            let shown: Value = serde_json::from_str(&item.text).unwrap();
-            (item.is_complete && shown["text"] != "").then_some(shown)
-        };
+        let item = |item: &ClientItem| item.is_complete.then(|| serde_json::from_str::<Value>(&item.text).unwrap());
         let turn = |(id, status, items): &(TurnId, TurnStatus, Vec<ClientItem>)| {
             (id.clone(), *status, sorted(items.iter().filter_map(item).collect()))
         };

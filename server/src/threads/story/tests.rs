@@ -128,7 +128,7 @@ fn a_turn_is_told_before_its_items_and_ends_after_them() {
 }
 
 #[test]
-fn whatever_began_ends_once_however_the_turn_does() {
+fn what_runs_ends_once_however_its_turn_does() {
     let open = || [begins(1), starts(1, &message("m", ""), true), starts(1, &command("c", "in_progress"), false)];
     // (how it ends, what is told of it)
     let table: [(Outcome, &[&str]); 4] = [
@@ -141,7 +141,7 @@ fn whatever_began_ends_once_however_the_turn_does() {
         let mut story = new();
         tell(&mut story, open());
         let told = tell(&mut story, [ends(1, outcome)]);
-        assert_eq!(told, [&["-c failed", "-m"], end].concat(), "{outcome:?}");
+        assert_eq!(told, [&["-c failed"], end].concat(), "{outcome:?}");
         // Whatever comes late is of no turn that is open.
         let late = [completes(1, &message("m", "late")), says(1, "m", "late"), ends(1, outcome), costs()];
         assert_eq!(tell(&mut story, late), [""; 0], "{outcome:?}");
@@ -189,16 +189,16 @@ fn nothing_is_complete_that_did_not_begin_and_nothing_twice() {
 }
 
 #[test]
-fn an_answer_that_is_not_kept_ends_and_what_ran_goes_on() {
+fn of_an_answer_that_is_not_kept_nothing_more_is_told_and_what_ran_goes_on() {
     let streams = || [starts(1, &message("m", ""), true), starts(1, &command("c", "in_progress"), false)];
     let retry = Event::Retrying { message: "again".to_owned(), at: AT };
     // (what happens to the answer, what is told of it)
     let table: [(Event, &[&str]); 2] =
-        [(Event::Dropped { turn: turn(1) }, &["-m", "spent 3 of 9"]), (retry, &["-m", "error(again true)"])];
+        [(Event::Dropped { turn: turn(1) }, &["spent 3 of 9"]), (retry, &["error(again true)"])];
     for (event, expected) in table {
         let mut story = new();
         tell(&mut story, [begins(1), costs()].into_iter().chain(streams()));
-        assert_eq!(tell(&mut story, [event]), expected);
+        assert_eq!(tell(&mut story, [event, says(1, "m", "more")]), expected);
         assert_eq!(tell(&mut story, [completes(1, &command("c", "completed"))]), ["-c completed"]);
     }
 }
@@ -232,7 +232,7 @@ fn what_the_feed_lost_is_told_from_the_rollout() {
         (
             open(),
             vec![recorded(1, Interrupted, &[]), recorded(2, InProgress, std::slice::from_ref(&said))],
-            &["-c failed", "-m", "Idle", "-t1 Interrupted []", "active[]", "+t2", "+m hello", "-m hello"],
+            &["-c failed", "Idle", "-t1 Interrupted []", "active[]", "+t2", "+m hello", "-m hello"],
         ),
         // A whole turn, between two looks.
         (
@@ -243,7 +243,7 @@ fn what_the_feed_lost_is_told_from_the_rollout() {
         // Nothing.
         (vec![begins(1), ends(1, Outcome::Completed)], vec![recorded(1, Completed, std::slice::from_ref(&said))], &[]),
         // The turn was taken back.
-        (open(), vec![], &["-c failed", "-m", "Idle", "-t1 Interrupted []"]),
+        (open(), vec![], &["-c failed", "Idle", "-t1 Interrupted []"]),
     ];
     for (before, turns, expected) in table {
         let mut story = new();
