@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use sapwood_actors::agent::Event;
 use sapwood_actors::agent::effect::{Shown, ToolEnd, ToolResult};
+use sapwood_actors::agent::plan::{PlanUpdate, Step, StepStatus};
 use sapwood_actors::seat::AgentStatus;
 use sapwood_actors::tree::Tree;
 use sapwood_protocol::own::Outcome;
@@ -21,6 +22,8 @@ pub struct Events {
     shell: String,
     items: u64,
     open: BTreeMap<CallId, (u64, Value)>,
+    /// The plan of the open turn, if it has one.
+    plan: Option<Value>,
     turn_open: bool,
     /// Of the thread, as in Codex.
     usage: Usage,
@@ -28,7 +31,8 @@ pub struct Events {
 
 impl Events {
     pub fn new(thread: ThreadId, shell: String) -> Self {
-        Self { thread, shell, items: 0, open: BTreeMap::new(), turn_open: false, usage: Usage::default() }
+        let (open, plan, usage) = (BTreeMap::new(), None, Usage::default());
+        Self { thread, shell, items: 0, open, plan, turn_open: false, usage }
     }
 
     /// The first event.
@@ -68,6 +72,7 @@ impl Events {
             Event::Warning(text) => self.error(out, text),
             Event::Retrying { message, .. } => self.error(out, message),
             Event::Paused { message, .. } => self.error(out, message),
+            Event::Plan { plan, .. } => self.planned(plan, out),
             Event::Waiting { .. }
             | Event::Sent
             | Event::Delta { .. }
@@ -77,7 +82,6 @@ impl Events {
             | Event::SettingsApplied
             | Event::Asked { .. }
             | Event::Resolved { .. }
-            | Event::Plan { .. }
             | Event::Diff { .. }
             | Event::SafetyBuffering { .. }
             | Event::Rerouted { .. }
@@ -102,6 +106,7 @@ impl Events {
         self.turn_open = false;
         let text = match outcome {
             Outcome::Completed => {
+                self.close_plan(out);
                 out.push(json!({"type": "turn.completed", "usage": usage(&self.usage)}));
                 return;
             }
@@ -113,6 +118,7 @@ impl Events {
         if matches!(outcome, Outcome::Failed | Outcome::Quarantined) {
             out.push(json!({"type": "error", "message": text}));
         }
+        self.close_plan(out);
         out.push(json!({"type": "turn.failed", "error": {"message": text}}));
     }
 
@@ -130,10 +136,31 @@ impl Events {
     pub fn stopped(&mut self, why: &str) -> Vec<Value> {
         let mut out = Vec::new();
         self.close(&mut out);
+        self.close_plan(&mut out);
         if std::mem::take(&mut self.turn_open) {
             out.push(json!({"type": "turn.failed", "error": {"message": why}}));
         }
         out
+    }
+
+    /// The plan is one item of its turn, however often it changes.
+    fn planned(&mut self, update: &PlanUpdate, out: &mut Vec<Value>) {
+        let step = |step: &Step| json!({"text": step.step, "completed": step.status == StepStatus::Completed});
+        let steps: Vec<Value> = update.plan.iter().map(step).collect();
+        let (kind, item) = match self.plan.take() {
+            Some(mut item) => {
+                item["items"] = steps.into();
+                ("item.updated", item)
+            }
+            None => ("item.started", with_id(self.next_item(), json!({"type": "todo_list", "items": steps}))),
+        };
+        out.push(json!({"type": kind, "item": item}));
+        self.plan = Some(item);
+    }
+
+    /// As in Codex, the plan is the last thing to end in a turn, done or not.
+    fn close_plan(&mut self, out: &mut Vec<Value>) {
+        out.extend(self.plan.take().map(|item| json!({"type": "item.completed", "item": item})));
     }
 
     fn error(&mut self, out: &mut Vec<Value>, message: &str) {

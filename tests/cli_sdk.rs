@@ -49,6 +49,14 @@ const WITH_IMAGE: &[&str] = &[
     "web_search=\"disabled\"",
 ];
 
+/// What `PATCH` makes the model do.
+const PATCH: &str = "*** Begin Patch\n*** Add File: patched.txt\n+patched\n*** End Patch";
+
+/// A plan of two steps.
+fn plan(first: &str, second: &str) -> Value {
+    json!({"plan": [{"step": "look", "status": first}, {"step": "leap", "status": second}]})
+}
+
 /// The SDK's client, with a model that answers by a script.
 struct Sdk {
     world: World,
@@ -69,6 +77,14 @@ impl Sdk {
                 {"call": {"name": "spawn_agent", "namespace": "collaboration", "arguments": spawn}}, usage]},
             {"on": {"call": "spawn_agent"}, "reply": [
                 {"call": {"name": "wait_agent", "namespace": "collaboration", "arguments": {}}}, usage]},
+            {"on": {"text_contains": "PATCH"}, "reply": [
+                {"custom_call": {"name": "apply_patch", "input": PATCH}}, usage]},
+            {"on": {"text_contains": "TODO"}, "reply": [
+                {"call": {"name": "update_plan", "arguments": plan("in_progress", "pending")}}, usage]},
+            {"on": {"call": "update_plan"}, "times": 1, "reply": [
+                {"call": {"name": "update_plan", "arguments": plan("completed", "in_progress")}}, usage]},
+            {"on": {"call": "update_plan"}, "turn_contains": "THEN FAIL", "reply": [
+                {"fail": {"status": 400, "message": "no more"}}]},
             {"on": {"text_contains": "HANG"}, "reply": ["hang"]},
             {"on": {"text_contains": "FAILME"}, "reply": [{"fail": {"status": 400, "message": "fake failure"}}]},
             {"on": {"text_contains": "schema"}, "reply": [{"text": "{\"answer\":\"yes\"}"}, usage]},
@@ -136,6 +152,15 @@ fn item(item: &Value) -> bool {
             text("command") && text("aggregated_output") && (code.is_null() || code.is_i64()) && status
         }
         "collab_tool_call" => text("tool") && item["receiver_thread_ids"].is_array() && status,
+        "file_change" => {
+            let kinds = ["add", "delete", "update"].map(Value::from);
+            let fits = |change: &Value| change["path"].is_string() && kinds.contains(&change["kind"]);
+            item["changes"].as_array().is_some_and(|changes| changes.iter().all(fits)) && status
+        }
+        "todo_list" => {
+            let fits = |step: &Value| step["text"].is_string() && step["completed"].is_boolean();
+            item["items"].as_array().is_some_and(|steps| steps.iter().all(fits))
+        }
         _ => false,
     }
 }
@@ -182,6 +207,38 @@ fn turns_on_one_thread_are_as_they_were_recorded() {
     let text = |ran: &Ran| events(ran).iter().rev().find_map(|event| event["item"]["text"].as_str().map(str::to_owned));
     let schema = sdk.run(WITH_SCHEMA, "read-only", &["resume", thread], "schema again");
     assert_eq!(text(&schema).as_deref(), Some("{\"answer\":\"yes\"}"));
+}
+
+#[test]
+fn a_patch_is_one_item_with_a_beginning_and_an_end() {
+    let sdk = Sdk::new();
+    let ran = sdk.run(SANDBOXED, "workspace-write", &[], "PATCH ts");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let path = sdk.world.path("work/patched.txt").canonicalize().unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "patched\n");
+    let change = |kind: &str, status: &str| {
+        let changes = json!([{"path": path, "kind": "add"}]);
+        json!({"type": kind, "item": {"id": "item_0", "type": "file_change", "changes": changes, "status": status}})
+    };
+    assert_eq!(events(&ran)[2..4], [change("item.started", "in_progress"), change("item.completed", "completed")]);
+}
+
+#[test]
+fn a_plan_is_one_item_that_ends_last_in_its_turn() {
+    let todo = |kind: &str, looked: bool| {
+        let items = json!([{"text": "look", "completed": looked}, {"text": "leap", "completed": false}]);
+        json!({"type": kind, "item": {"id": "item_0", "type": "todo_list", "items": items}})
+    };
+    // (prompt, exit code, what comes between the plan and its end)
+    for (prompt, code, between) in [("TODO ts", 0, "item.completed agent_message"), ("TODO ts, THEN FAIL", 4, "error")]
+    {
+        let ran = Sdk::new().run(SANDBOXED, "read-only", &[], prompt);
+        assert_eq!(ran.code, code, "{}", ran.err);
+        let events = events(&ran);
+        assert_eq!(events[2..4], [todo("item.started", false), todo("item.updated", true)], "{prompt}");
+        assert_eq!((&*kinds(&events)[4], &events[5]), (between, &todo("item.completed", true)), "{prompt}");
+        assert_eq!(events.len(), 7, "{prompt}: the turn ends behind it");
+    }
 }
 
 #[test]
