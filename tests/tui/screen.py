@@ -1,5 +1,6 @@
 """A terminal that a program runs in: keys in, text out."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -15,9 +16,12 @@ COLUMNS, ROWS = 100, 40
 class Screen:
     """One window of a tmux server that nobody else uses; `with` ends both."""
 
-    def __init__(self, folder, command, env, cwd, keep=None):
-        self.keep, self.kept = keep, 0
-        self.tmux = ["tmux", "-S", str(folder / "tmux"), "-f", "/dev/null"]
+    # A server ends some time after it was told to: the next one is another.
+    servers = itertools.count()
+
+    def __init__(self, folder, command, env, cwd, document=None):
+        self.folder, self.document = folder, document
+        self.tmux = ["tmux", "-S", str(folder / f"tmux-{next(self.servers)}"), "-f", "/dev/null"]
         size = ["-x", str(COLUMNS), "-y", str(ROWS)]
         own = ["env", "-i", *(f"{name}={value}" for name, value in env.items()), "TERM=tmux-256color", *map(str, command)]
         # A window whose program has ended still shows what it said last.
@@ -72,9 +76,9 @@ class Screen:
         self.type(text)
         self.keys("Enter")
 
-    def shot(self, name):
-        """Keeps what is shown now."""
-        if self.keep:
-            self.kept += 1
-            lines = [line.rstrip() for line in self.run("capture-pane", "-p").rstrip().splitlines()]
-            (self.keep / f"{self.kept:02}-{name}.txt").write_text("\n".join(lines) + "\n")
+    def shot(self, caption, since=None):
+        """Keeps what is shown now; or what was shown since a pattern, if some of it is out of sight."""
+        if not self.document:
+            return
+        text = self.text() if since else self.run("capture-pane", "-p")
+        self.document.shot(caption, text[re.search(since, text).start():] if since else text, self.folder)

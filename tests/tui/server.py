@@ -43,7 +43,9 @@ def call(namespace, name, **arguments):
 
 def model():
     """What is said to what is typed."""
-    spawn = call("collaboration", "spawn_agent", task_name="scout", message="Look around in the woods.", fork_turns="none")
+    def spawn(name, message):
+        return call("collaboration", "spawn_agent", task_name=name, message=message, fork_turns="none")
+
     escalated = {"sandbox_permissions": "require_escalated", "justification": "May I leave a note?"}
     return Responses(by_words(
         # A window asks for a title of each prompt; it must not do what the prompt says.
@@ -51,7 +53,14 @@ def model():
         ("Tell me of the oak", {"say": "The oak is old. Its roots are deep.", "hold": "oak"}),
         ("Leave a note", call("", "exec_command", cmd="echo left >> note.txt", **escalated), {"say": "The note is there."}),
         ("Walk without end", {"hang": "walk"}),
-        ("Send a scout", spawn, call("collaboration", "wait_agent", timeout_ms=60000), {"say": "The scout is back."}),
+        (
+            "Send two scouts",
+            spawn("angler", "Look into the brook."),
+            spawn("ranger", "Look around in the woods."),
+            call("collaboration", "wait_agent", timeout_ms=60000),
+            {"say": "One of them is back."},
+        ),
+        ("Look into the brook", {"say": "It is full of fish.", "hold": "brook"}),
         ("Look around in the woods", {"say": "All is quiet in the woods."}),
         ("Count the rings", {"say": "One ring, two rings.", "hold": "rings"}),
         ("backwards please", {"say": "Two rings, one ring."}),
@@ -91,3 +100,21 @@ class Server:
 
     def __exit__(self, *_):
         self.kill()
+
+
+class Daemon:
+    """The server that `daemon start` leaves in the background; `with` ends it."""
+
+    def __init__(self, program, folder, env):
+        self.program, self.folder, self.env = program, folder, env
+
+    def verb(self, name):
+        command = [self.program, "daemon", name]
+        return subprocess.run(command, cwd=self.folder / "work", env=self.env, check=True, capture_output=True, text=True).stdout
+
+    def __enter__(self):
+        self.verb("start")
+        return self
+
+    def __exit__(self, *_):
+        self.verb("stop")
