@@ -11,7 +11,7 @@ use std::sync::Arc;
 use sapwood_mailbox::{Epoch, Lane};
 use sapwood_protocol::ids::InputId;
 use sapwood_protocol::{CallId, Ids, Line, Millis, TurnId};
-use sapwood_rollout::{AppendError, Log, OpenError, Ticket};
+use sapwood_rollout::{AppendError, Log, OpenError, Seen, Ticket};
 use sapwood_supervisor::core::Need;
 
 use crate::agent::effect::{Decision, Effect, Event, ExecCall, Input, Planned, Timer, Typing, Want};
@@ -20,7 +20,7 @@ use crate::agent::{Ctx, Machine};
 use crate::faults::{self, Point};
 use crate::fold;
 use crate::seat::{Message, Seat, SeatView};
-use crate::tree::{Read, Tree};
+use crate::tree::Tree;
 use crate::workers::Confined;
 
 /// Decisions in the outbox, at most: a disk that does not keep up ends the incarnation, and the supervisor tries
@@ -98,7 +98,7 @@ pub struct Shell<W: Workers, S: Slots> {
     slots: S,
     outbox: VecDeque<(Ticket, Effect)>,
     /// How much of the rollout the machine has seen, as long as its lines came in the order of the file.
-    read: Read,
+    seen: Seen,
 }
 
 impl<W: Workers, S: Slots> Shell<W, S> {
@@ -106,19 +106,20 @@ impl<W: Workers, S: Slots> Shell<W, S> {
     pub fn load(tree: Arc<Tree>, seat: Arc<Seat>, workers: W, slots: S, granted: bool) -> Result<Self, ShellError> {
         let log = seat.occupy(&*tree.journal)?;
         let epoch = log.fence();
-        let rollout = log.read()?;
-        let agent = match tree.rested().wake(seat.thread, &rollout) {
-            Some(agent) => agent,
-            None => fold::of_fork(&*tree.journal, seat.thread, &rollout, seat.source())?,
+        let (agent, seen) = match tree.rested().wake(seat.thread, |seen| log.news(seen))? {
+            Some(known) => known,
+            None => {
+                let rollout = log.read()?;
+                (fold::of_fork(&*tree.journal, seat.thread, &rollout, seat.source())?, Seen::all(&rollout))
+            }
         };
-        let read = Read::all(&rollout);
         let machine = Machine::sharing(agent, Arc::clone(&tree.settings), Arc::clone(&tree.frames));
         let mut machine = machine.with_history(seat.history);
         if granted {
             machine.granted_at_start();
         }
         let ids = tree.new_ids();
-        Ok(Self { tree, seat, log, epoch, machine, ids, workers, slots, outbox: VecDeque::new(), read })
+        Ok(Self { tree, seat, log, epoch, machine, ids, workers, slots, outbox: VecDeque::new(), seen })
     }
 
     /// The first step of an incarnation.
@@ -157,7 +158,7 @@ impl<W: Workers, S: Slots> Shell<W, S> {
             Message::Accepted { id, line } => {
                 // It may be in the file that was folded: applying an acceptance twice does nothing.
                 if !self.machine.agent().inbox.knows(id) {
-                    self.read.line(line);
+                    self.seen.line(line);
                 }
                 self.machine.apply(line);
                 {
@@ -191,7 +192,7 @@ impl<W: Workers, S: Slots> Shell<W, S> {
             let ticket = self.append(&lines)?;
             faults::hit(Point::AfterAppend, &self.seat.path);
             for line in &lines {
-                self.read.line(line);
+                self.seen.line(line);
                 self.machine.apply(line);
             }
             self.machine.settle(volatile);
@@ -341,7 +342,7 @@ impl<W: Workers, S: Slots> Shell<W, S> {
     pub fn stop(self) {
         let agent = self.machine.into_agent();
         if agent.turn.is_none() || agent.parked() {
-            self.tree.rested().keep(self.seat.thread, self.read, agent);
+            self.tree.rested().keep(self.seat.thread, self.seen, agent);
             self.seat.vacate(Some(self.log));
         }
     }

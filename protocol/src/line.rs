@@ -28,6 +28,9 @@ pub struct Mark {
     /// The output of a call that ended before an earlier call of its response: it enters history in call order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<EarlyOutput>,
+    /// The turn that this line opens is for commands of the user: no model is asked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shell: bool,
 }
 
 /// The text of a tool's output that waits for the calls before it.
@@ -189,7 +192,14 @@ impl<'a> View<'a> {
             #[serde(borrow, default, rename = "type")]
             tag: Cow<'a, str>,
         }
-        serde_json::from_str::<Tag<'a>>(self.payload.get()).map(|t| t.tag).unwrap_or_default()
+        // It stands first in what both programs write, and payloads are long.
+        let quick = || {
+            let text = self.payload.get().strip_prefix("{\"type\":\"")?;
+            let end = text.find(['"', '\\'])?;
+            text[end..].starts_with('"').then(|| Cow::Borrowed(&text[..end]))
+        };
+        let whole = || serde_json::from_str::<Tag<'a>>(self.payload.get()).map(|t| t.tag).unwrap_or_default();
+        quick().unwrap_or_else(whole)
     }
 
     /// Our mark; the empty one where there is none or it cannot be read.
@@ -223,6 +233,22 @@ mod tests {
         let shared = line.share(view.payload.get());
         assert_eq!(shared, r#"{"type":"message","role":"user"}"#.as_bytes());
         assert_eq!(Line::from_bytes(line.bytes().clone()), line);
+    }
+
+    #[test]
+    fn a_tag_is_told_wherever_it_stands() {
+        for (payload, tag) in [
+            (r#"{"type":"a","b":1}"#, "a"),
+            (r#"{"type":"a"}"#, "a"),
+            (r#"{"b":1,"type":"a"}"#, "a"),
+            (r#"{"type":"a\u0062"}"#, "ab"),
+            (r#"{ "type" : "a" }"#, "a"),
+            (r#"{"type":1}"#, ""),
+            ("[]", ""),
+        ] {
+            let line = format!(r#"{{"type":"event_msg","payload":{payload}}}"#);
+            assert_eq!(View::parse(line.as_bytes()).unwrap().tag(), tag, "{payload}");
+        }
     }
 
     #[test]

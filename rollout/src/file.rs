@@ -28,6 +28,7 @@ use crate::faults;
 use crate::head::Head;
 use crate::log::OpenLog;
 use crate::port::{Entry, Filter, Journal, Log, NewThread, OpenError, Rollout};
+use crate::seen::Seen;
 use crate::source::{self, OrdinalError, Source};
 use crate::writer::{Birth, Writer, is_full};
 use index::{Index, Place};
@@ -196,6 +197,12 @@ impl Journal for FileJournal {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|error| failed("read", &place.path, &error))?;
         Ok(Rollout::new(bytes.into()))
+    }
+
+    fn news(&self, thread: ThreadId, seen: &Seen) -> Result<Option<Rollout>, OpenError> {
+        let (place, file) = self.file(thread, OpenOptions::new().read(true))?;
+        let news = Source::len(&file).and_then(|end| seen.news(&file, end));
+        Ok(news.map_err(|error| failed("read", &place.path, &error))?.map(Rollout::new))
     }
 
     fn tail(&self, thread: ThreadId, bytes: u64) -> Result<Rollout, OpenError> {

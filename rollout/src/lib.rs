@@ -17,9 +17,11 @@ mod head;
 mod log;
 mod memory;
 mod port;
+mod seen;
 mod source;
 mod writer;
 
 pub use file::{FileJournal, FileStamp, Found, Inspection, Leftover, What};
 pub use memory::{Failure, Lag, MemoryJournal};
 pub use port::{AppendError, Entry, Filter, Holder, Journal, Log, NewThread, OpenError, Rollout, Ticket};
+pub use seen::Seen;

@@ -1,11 +1,13 @@
 //! An open rollout: the writer behind the commit core.
 
+use std::io;
 use std::sync::Arc;
 
 use sapwood_mailbox::{Commit, Epoch};
 use sapwood_protocol::{Line, ThreadId};
 
 use crate::port::{AppendError, Log, OpenError, Rollout, Ticket};
+use crate::seen::Seen;
 use crate::source;
 use crate::writer::{Stamp, Storage, Writer};
 
@@ -20,6 +22,16 @@ pub(crate) struct OpenLog<S: Storage> {
 impl<S: Storage> OpenLog<S> {
     pub(crate) fn new(thread: ThreadId, place: String, reader: S::Reader, writer: Writer<S>) -> Arc<Self> {
         Arc::new(Self { thread, place, reader, commit: Commit::new(writer) })
+    }
+
+    /// Where it ends now. Reading up to here needs no lock: what was written does not change.
+    fn end(&self) -> u64 {
+        let Ticket(end) = self.commit.admit(|writer| writer.end());
+        end
+    }
+
+    fn unread(&self, error: &io::Error) -> OpenError {
+        OpenError::Storage { action: "read", place: self.place.clone(), why: error.to_string(), full: false }
     }
 }
 
@@ -53,14 +65,13 @@ impl<S: Storage + 'static> Log for OpenLog<S> {
     }
 
     fn read(&self) -> Result<Rollout, OpenError> {
-        let Ticket(end) = self.commit.admit(|writer| writer.end());
-        // Outside the lock: what was written does not change.
-        let bytes = source::range(&self.reader, 0, end).map_err(|error| OpenError::Storage {
-            action: "read",
-            place: self.place.clone(),
-            why: error.to_string(),
-            full: false,
-        })?;
+        let end = self.end();
+        let bytes = source::range(&self.reader, 0, end).map_err(|error| self.unread(&error))?;
         Ok(Rollout::new(bytes))
+    }
+
+    fn news(&self, seen: &Seen) -> Result<Option<Rollout>, OpenError> {
+        let news = seen.news(&self.reader, self.end()).map_err(|error| self.unread(&error))?;
+        Ok(news.map(Rollout::new))
     }
 }

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use sapwood_mailbox::Epoch;
 use sapwood_protocol::{AgentPath, Line, Millis, SessionId, ThreadId};
 
+use crate::seen::Seen;
+
 /// Everything that keeps rollouts: files now; a database can implement it later.
 pub trait Journal: Send + Sync + 'static {
     /// Makes a rollout that holds `lines` from its first moment, and opens it. Fails if the thread exists. The first line
@@ -17,6 +19,10 @@ pub trait Journal: Send + Sync + 'static {
     fn open(&self, thread: ThreadId) -> Result<Arc<dyn Log>, OpenError>;
     /// Reads a whole rollout. Takes no lock and loads nothing.
     fn read(&self, thread: ThreadId) -> Result<Rollout, OpenError>;
+    /// What a rollout has behind what was seen of it; `None` if it does not begin so.
+    fn news(&self, thread: ThreadId, seen: &Seen) -> Result<Option<Rollout>, OpenError> {
+        Ok(seen.behind(&self.read(thread)?))
+    }
     /// The last lines of a rollout, oldest first: as many whole lines as fit in `bytes`, at least one.
     fn tail(&self, thread: ThreadId, bytes: u64) -> Result<Rollout, OpenError>;
     /// The rollouts of this journal, newest first. A rollout that cannot be read is an entry with its error.
@@ -44,6 +50,10 @@ pub trait Log: Send + Sync + 'static {
     fn next_ordinal(&self) -> Option<u64>;
     /// The whole rollout as this log sees it.
     fn read(&self) -> Result<Rollout, OpenError>;
+    /// What it has behind what was seen of it; `None` if it does not begin so.
+    fn news(&self, seen: &Seen) -> Result<Option<Rollout>, OpenError> {
+        Ok(seen.behind(&self.read()?))
+    }
 }
 
 /// A place in a log: everything before it was appended earlier. Ordered within one log, meaningless between two.

@@ -102,6 +102,15 @@ impl<'a, S: Source> Backwards<'a, S> {
 
 /// Where the last whole lines start that fit in `bytes`, at least one that is not blank.
 pub(crate) fn tail_start(source: &impl Source, end: u64, bytes: u64) -> io::Result<u64> {
+    let Some(from) = end.checked_sub(bytes).filter(|from| *from > 0) else { return Ok(0) };
+    // Most often some lines fit: the first of them starts behind the first newline there is.
+    let mut buffer = vec![0; CHUNK_BYTES.min((end - from + 1) as usize)];
+    source.read_at(from - 1, &mut buffer)?;
+    if let Some(newline) = memchr(b'\n', &buffer)
+        && !buffer[newline + 1..].trim_ascii().is_empty()
+    {
+        return Ok(from + newline as u64);
+    }
     let mut lines = Backwards::new(source, end, CHUNK_BYTES);
     let mut start = end;
     let mut found = false;

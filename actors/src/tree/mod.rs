@@ -43,7 +43,7 @@ use admission::lane_of;
 pub use admission::{Admitted, INBOX_COUNT, INPUT_BYTES, Refusal};
 pub use queue::{QUEUE_COUNT, QueueError};
 pub use reports::REPORT_BYTES;
-pub(crate) use rested::{Read, Rested};
+pub(crate) use rested::Rested;
 
 /// Starts and wakes incarnations: the supervisor, or the simulation in its place.
 pub trait Supervision: Send + Sync + 'static {
