@@ -1,6 +1,8 @@
-//! What a project says to agents: its AGENTS.md files, and whether it is a git repository.
+//! What a project says to agents: its AGENTS.md files.
 
 use std::path::{Path, PathBuf};
+
+use sapwood_actors::git;
 
 use crate::home::Homes;
 
@@ -10,12 +12,6 @@ const MAX_BYTES: usize = 32 * 1024;
 const NAMES: [&str; 2] = ["AGENTS.override.md", "AGENTS.md"];
 /// What Codex puts between the global instructions and those of the project.
 const PROJECT: &str = "\n\n--- project-doc ---\n\n";
-
-/// The root of the repository that holds this directory.
-pub fn git_root(cwd: &Path) -> Option<&Path> {
-    // A file in a worktree or a submodule.
-    cwd.ancestors().find(|dir| dir.join(".git").exists())
-}
 
 /// What AGENTS.md files say to agents.
 #[derive(Debug, Default, PartialEq)]
@@ -30,7 +26,7 @@ pub struct Instructions {
 
 /// The instructions that apply to a directory: the global ones first, then from the root of the project down.
 pub fn agents_md(homes: &Homes, cwd: &Path) -> Instructions {
-    let root = git_root(cwd).unwrap_or(cwd);
+    let root = git::root(cwd).unwrap_or(cwd);
     let mut project: Vec<&Path> = cwd.ancestors().take_while(|dir| dir.starts_with(root)).collect();
     project.reverse();
     let mut homes = vec![homes.home.as_path(), homes.codex.as_path()];

@@ -1,61 +1,38 @@
 //! The git repository of a directory: its commit, its branch, and where it was cloned from.
 //!
-//! Read from its files: a program that asks git three times for each thread spends more on that than on all else of a start.
-//! What is not there, or kept in a way that this does not know, is left out.
+//! Read from its files, as [`sapwood_actors::git`] says. What is not there, or kept in a way that this does not know, is left out.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use sapwood_actors::git;
 use sapwood_protocol::record::Git;
-
-use crate::project::git_root;
 
 /// References lead to references; this many steps are no real repository.
 const MAX_STEPS: usize = 5;
 
 /// The repository that holds this directory, if one does.
 pub fn of(cwd: &Path) -> Option<Git> {
-    let dirs = Dirs::of(git_root(cwd)?)?;
-    let head = text(&dirs.own.join("HEAD"))?;
+    let dirs = git::Dirs::of(&git::root(cwd)?.join(".git"))?;
+    let head = text(&dirs.git_dir.join("HEAD"))?;
     let branch = head.strip_prefix("ref: refs/heads/").map(str::to_owned);
-    let commit_hash = dirs.commit(head);
-    let repository_url = text(&dirs.common.join("config")).and_then(|config| origin(&config));
+    let commit_hash = commit(&dirs, head);
+    let repository_url = text(&dirs.common_dir.join("config")).and_then(|config| origin(&config));
     let git = Git { commit_hash, branch, repository_url };
     (git != Git::default()).then_some(git)
 }
 
-/// Where a repository keeps what it knows.
-struct Dirs {
-    /// Of this working tree.
-    own: PathBuf,
-    /// Of all its working trees.
-    common: PathBuf,
-}
-
-impl Dirs {
-    fn of(root: &Path) -> Option<Self> {
-        let git = root.join(".git");
-        let own = match git.is_dir() {
-            true => git,
-            // A worktree or a submodule.
-            false => root.join(text(&git)?.strip_prefix("gitdir: ")?),
+/// The commit that the text of a reference leads to.
+fn commit(dirs: &git::Dirs, mut reference: String) -> Option<String> {
+    for _ in 0..MAX_STEPS {
+        let Some(name) = reference.strip_prefix("ref: ") else {
+            let is_hash = reference.len() >= 40 && reference.bytes().all(|byte| byte.is_ascii_hexdigit());
+            return is_hash.then_some(reference);
         };
-        let common = text(&own.join("commondir")).map_or_else(|| own.clone(), |common| own.join(common));
-        Some(Self { own, common })
+        let loose = text(&dirs.git_dir.join(name)).or_else(|| text(&dirs.common_dir.join(name)));
+        reference = loose.or_else(|| packed(&text(&dirs.common_dir.join("packed-refs"))?, name))?;
     }
-
-    /// The commit that the text of a reference leads to.
-    fn commit(&self, mut reference: String) -> Option<String> {
-        for _ in 0..MAX_STEPS {
-            let Some(name) = reference.strip_prefix("ref: ") else {
-                let is_hash = reference.len() >= 40 && reference.bytes().all(|byte| byte.is_ascii_hexdigit());
-                return is_hash.then_some(reference);
-            };
-            let loose = text(&self.own.join(name)).or_else(|| text(&self.common.join(name)));
-            reference = loose.or_else(|| packed(&text(&self.common.join("packed-refs"))?, name))?;
-        }
-        None
-    }
+    None
 }
 
 /// A reference among those that are kept in one file.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sapwood_actors::agent::Settings;
 use sapwood_actors::agent::state::Asking;
-use sapwood_actors::fold;
+use sapwood_actors::{fold, git};
 use sapwood_actors::process::sandbox;
 use sapwood_actors::service::ServiceError;
 use sapwood_actors::tree::INPUT_BYTES;
@@ -17,7 +17,6 @@ use crate::cli::{ExecArgs, Prompt, Wanted};
 use crate::config::{Config, Places};
 use crate::exit::Failure;
 use crate::home::Homes;
-use crate::project;
 use crate::providers::{Choice, Providers, REHEARSAL};
 use crate::session::{self, Found};
 use crate::settings;
@@ -108,7 +107,7 @@ impl Setup {
     pub fn read_project(&mut self, cwd: &Path) {
         let (_, warnings) = settings::read_project(&mut self.settings, &self.homes, cwd);
         self.notes.extend(warnings.into_iter().map(|warning| format!("warning: {warning}")));
-        if project::git_root(cwd).is_none() {
+        if git::root(cwd).is_none() {
             self.notes.push(format!("note: {} is in no git repository", cwd.display()));
         }
     }

@@ -16,6 +16,7 @@ pub mod clock;
 pub mod faults;
 pub mod feed;
 pub mod fold;
+pub mod git;
 pub mod host;
 pub mod neighbour;
 mod nicknames;

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use sapwood_actors::git;
 use serde_json::{Map, Value as Json};
 
 use super::layer::{Layer, Problem, Rank, Source};
 use super::trust::{Decisions, Trust};
 use crate::home::Homes;
-use crate::project::git_root;
 
 /// Where configuration is looked for.
 #[derive(Clone, Copy, Debug)]
@@ -161,7 +161,7 @@ impl Places<'_> {
             profile: profile_name,
             problems: reader.problems,
             notes,
-            trust: self.cwd.map_or(Trust::Unknown, |cwd| decisions.about(cwd, git_root(cwd).unwrap_or(cwd))),
+            trust: self.cwd.map_or(Trust::Unknown, |cwd| decisions.about(cwd, git::root(cwd).unwrap_or(cwd))),
         }
     }
 
@@ -203,7 +203,7 @@ impl Places<'_> {
 
     /// The configuration of the project, the nearest folder first, ours before Codex's.
     fn project(&self, cwd: &Path, decisions: &Decisions, reader: &mut Reader, notes: &mut Vec<String>) -> Part {
-        let root = git_root(cwd).unwrap_or(cwd);
+        let root = git::root(cwd).unwrap_or(cwd);
         let mut part = Part::default();
         let mut untrusted = Vec::new();
         for dir in cwd.ancestors().take_while(|dir| dir.starts_with(root)) {

@@ -4,14 +4,12 @@
 //! allowed to do.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
+
+use crate::git;
 
 /// Protected in every writable root, and in the folders between it and the command's directory.
 pub(super) const NAMES: [&str; 3] = [".git", ".codex", ".agents"];
-
-/// More of a `.git` or `commondir` file is not read: one line with one path, of which the kernel takes 4 KiB.
-const MAX_POINTER_BYTES: u64 = 8 << 10;
 
 /// Everything that exists and has to stay read-only, each once, as the file system names it; links are named themselves and by their
 /// destination.
@@ -52,27 +50,11 @@ fn add(found: &mut Vec<PathBuf>, path: PathBuf, writable: &[PathBuf]) {
 }
 
 /// Where a `.git` that is a file points to, and the folder that this one shares with others: a worktree's, or a submodule's.
-fn git_folders(pointer: &Path) -> Vec<PathBuf> {
-    let folder_of = |pointer: &Path| pointer.parent().unwrap_or(Path::new("/")).to_owned();
-    let Some(named) =
-        first_line(pointer).and_then(|line| line.strip_prefix("gitdir:").map(|path| path.trim().to_owned()))
-    else {
-        return Vec::new();
-    };
-    let Ok(own) = folder_of(pointer).join(named).canonicalize() else {
-        return Vec::new();
-    };
-    let shared = first_line(&own.join("commondir")).and_then(|path| own.join(path.trim()).canonicalize().ok());
-    [Some(own), shared].into_iter().flatten().collect()
-}
-
-fn first_line(file: &Path) -> Option<String> {
-    if !fs::metadata(file).ok()?.is_file() {
-        return None;
-    }
-    let mut text = String::new();
-    fs::File::open(file).ok()?.take(MAX_POINTER_BYTES).read_to_string(&mut text).ok()?;
-    text.lines().next().map(str::to_owned)
+fn git_folders(dot_git: &Path) -> Vec<PathBuf> {
+    // A folder is protected by its name.
+    let dirs = Some(dot_git).filter(|path| path.is_file()).and_then(git::Dirs::of);
+    let folders = dirs.map(|git::Dirs { git_dir, common_dir }| [git_dir, common_dir]).into_iter().flatten();
+    folders.filter_map(|folder| folder.canonicalize().ok()).collect()
 }
 
 #[cfg(test)]
