@@ -330,6 +330,8 @@ pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
         }
         let open = agent.turn.is_some() && !agent.parked();
         let due = agent.due().last();
+        // A command of the user that ran is closed like a turn, whose end it may have outlived.
+        let open = open || agent.shells.iter().any(|shell| shell.said.is_none());
         if agent.quarantined.is_none() && (open || due.is_some()) {
             seats.push((identity.path.depth(), Arc::clone(&seat), if open { None } else { due.map(|turn| turn.n) }));
         }

@@ -55,6 +55,8 @@ pub enum Own {
     Answered(Answered),
     /// Something about the messages that wait has changed.
     Queue(QueueLine),
+    /// A command of the user may have had effects from here on.
+    ShellStarted(ShellStarted),
 }
 
 /// `sapwood.accepted`.
@@ -110,6 +112,14 @@ pub enum Body {
     User(Said),
     /// What a user said, to be read when the thread is idle: it wakes nobody until it is released.
     Queued(QueuedInput),
+    /// A command that the user has run beside the agent's turns.
+    Shell {
+        /// The command line, as a shell reads it.
+        command: String,
+        /// How long it may run, in milliseconds; absent for the usual.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_ms: Option<u64>,
+    },
     /// Items of the Responses API that go into the history as they are.
     Items {
         /// The items; at least one.
@@ -147,6 +157,7 @@ impl Body {
             Body::Queued(queued) => queued.said.bytes(),
             Body::Items { items } => items.iter().map(json_bytes).sum(),
             Body::Mail { text, .. } => text.len(),
+            Body::Shell { command, .. } => command.len(),
             Body::Settings { .. } => 0,
         }
     }
@@ -233,6 +244,20 @@ pub struct ToolStarted {
     /// The call.
     pub call: CallId,
     /// The process group that runs it, where it is a process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<ProcessGroup>,
+}
+
+/// `sapwood.shell_started`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShellStarted {
+    /// The input that asks for it; it is pending until the model is told what came of it.
+    pub input: InputId,
+    /// The turn that it is shown in.
+    pub turn: TurnId,
+    /// Where it runs.
+    pub cwd: String,
+    /// The process group that runs it; absent if it could not begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<ProcessGroup>,
 }
@@ -374,6 +399,7 @@ impl Own {
             Own::Asked(_) => "sapwood.asked",
             Own::Answered(_) => "sapwood.answered",
             Own::Queue(_) => "sapwood.queue",
+            Own::ShellStarted(_) => "sapwood.shell_started",
         }
     }
 
@@ -398,6 +424,7 @@ impl Own {
             "sapwood.asked" => Own::Asked(view.payload()?),
             "sapwood.answered" => Own::Answered(view.payload()?),
             "sapwood.queue" => Own::Queue(view.payload()?),
+            "sapwood.shell_started" => Own::ShellStarted(view.payload()?),
             _ => return Ok(None),
         }))
     }
@@ -491,6 +518,12 @@ mod tests {
             Own::Queue(QueueLine {
                 place: 5,
                 change: QueueChange::Edited { id: "q".into(), queued: QueuedInput::default() },
+            }),
+            Own::ShellStarted(ShellStarted {
+                input: "s".into(),
+                turn: "t".into(),
+                cwd: "/w".into(),
+                group: Some(ProcessGroup { id: 7, start: 9 }),
             }),
             Own::Queue(QueueLine { place: 6, change: QueueChange::Ordered { ids: vec!["q".into()] } }),
             Own::Queue(QueueLine { place: 7, change: QueueChange::Released { id: "q".into(), turn: "t".into() } }),

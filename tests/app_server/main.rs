@@ -14,5 +14,6 @@ mod queue;
 mod recorded;
 mod replay;
 mod schema;
+mod shell;
 mod transcript;
 mod turns;

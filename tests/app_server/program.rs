@@ -125,6 +125,11 @@ impl Running {
         port.trim_end_matches('/').parse().unwrap()
     }
 
+    /// Waits until it has ended by itself.
+    pub async fn ended(mut self) {
+        tokio::time::timeout(crate::client::PATIENCE, self.child.wait()).await.expect("it ends").unwrap();
+    }
+
     /// Kills it, and waits until it is gone.
     pub async fn kill(mut self) {
         kill_process(Pid::from_raw(self.child.id().unwrap() as i32).unwrap(), Signal::KILL).unwrap();

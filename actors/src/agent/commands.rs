@@ -18,6 +18,9 @@ const TOKEN_BYTES: u64 = 4;
 /// Tokens of output that a model gets, at most and without a wish.
 pub const OUTPUT_TOKENS: u64 = 10_000;
 
+/// The same in bytes.
+pub(super) const MAX_OUTPUT_BYTES: usize = (OUTPUT_TOKENS * TOKEN_BYTES) as usize;
+
 /// How long a call waits, in milliseconds: without a wish, at least and at most.
 struct Wait {
     default: u64,
@@ -131,7 +134,7 @@ pub fn output(tool: &str, result: &ToolResult, max_output: usize, chunk: u64) ->
 }
 
 /// What a command wrote, without its middle if it is too long. What was cut before lies in that middle.
-fn fitted(result: &ToolResult, max: usize) -> String {
+pub(super) fn fitted(result: &ToolResult, max: usize) -> String {
     let text = &result.output;
     if text.len() <= max || result.total_bytes <= max as u64 {
         return text.clone();

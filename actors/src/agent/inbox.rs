@@ -203,6 +203,14 @@ impl Inbox {
         self.pending.values().any(|p| p.accepted.lane == InputLane::Mail && p.accepted.body.is_some())
     }
 
+    /// Commands of the user that are pending: the model has not been told of them.
+    pub fn shells(&self) -> impl Iterator<Item = &InputId> {
+        let shells = self.pending.values().filter(|p| matches!(p.accepted.body, Some(Body::Shell { .. })));
+        let mut shells: Vec<&Accepted> = shells.map(|pending| &pending.accepted).collect();
+        shells.sort_unstable_by_key(|accepted| accepted.place);
+        shells.into_iter().map(|accepted| &accepted.id)
+    }
+
     /// True if a user said something that is pending.
     pub fn has_user_text(&self) -> bool {
         self.pending.values().any(|p| match &p.accepted.body {

@@ -71,9 +71,7 @@ impl Step<'_, '_> {
         let identity = self.agent.identity();
         let pending = self.agent.inbox.pending();
         let first = self.agent.inbox.first();
-        // Promised while it was open, and over since: a turn has its id alone.
-        let is_new = |id: &TurnId| self.agent.last_turn.as_ref().is_none_or(|last| last.id != *id);
-        let promised = self.agent.inbox.promised().filter(is_new);
+        let promised = self.agent.inbox.promised().filter(|id| self.is_new(id));
         let first = first.map_or(0, |first| first.accepted.place);
         // First of all: a turn asks the provider that the settings before its context name.
         let before = self.batch.number();
@@ -104,6 +102,11 @@ impl Step<'_, '_> {
         self.notify(Event::TurnStarted { turn: id, root, started: self.ctx.now });
         self.take_inputs(&turn, mail, Some((first, asking)));
         turn
+    }
+
+    /// False of a turn that was promised while it was open, and is over since: a turn has its id alone.
+    pub(super) fn is_new(&self, turn: &TurnId) -> bool {
+        self.agent.last_turn.as_ref().is_none_or(|last| last.id != *turn)
     }
 
     /// What a model is told before the first input of its thread.

@@ -339,12 +339,8 @@ pub fn shown_user(id: &str, said: &Said) -> Value {
 
 /// A shell command that has ended, as a client sees it.
 pub fn shown_command(call: &CallId, argv: &[String; 3], cwd: &str, session: Option<i32>, result: &ToolResult) -> Value {
-    let (status, code) = match result.end {
-        ToolEnd::Exited(0) => ("completed", 0),
-        ToolEnd::Exited(code) => ("failed", code),
-        ToolEnd::Signalled(signal) => ("failed", 128 + signal),
-        ToolEnd::Running(_) | ToolEnd::TimedOut | ToolEnd::Refused(_) | ToolEnd::Unknown => ("failed", -1),
-    };
+    let code = exit_code(&result.end);
+    let status = if code == 0 { "completed" } else { "failed" };
     let output = match &result.end {
         ToolEnd::Refused(why) => why,
         _ => &result.output,
@@ -356,6 +352,15 @@ pub fn shown_command(call: &CallId, argv: &[String; 3], cwd: &str, session: Opti
         "aggregated_output": output, "exit_code": code,
         "duration": {"secs": result.wall.as_secs(), "nanos": result.wall.subsec_nanos()},
     })
+}
+
+/// The code that a command ended with, as shells and Codex count.
+pub(super) fn exit_code(end: &ToolEnd) -> i32 {
+    match end {
+        ToolEnd::Exited(code) => *code,
+        ToolEnd::Signalled(signal) => 128 + signal,
+        ToolEnd::Running(_) | ToolEnd::TimedOut | ToolEnd::Refused(_) | ToolEnd::Unknown => -1,
+    }
 }
 
 /// A shell command that runs, as a client sees it.

@@ -90,6 +90,9 @@ impl Machine {
     /// True if nothing is open and nothing is to be done: the incarnation may go.
     pub fn may_sleep(&self) -> bool {
         let agent = &self.agent;
+        if agent.inbox.shells().next().is_some() {
+            return false;
+        }
         let due = agent.due().last();
         if self.paused().is_some() {
             return self.volatile.slot == Slot::None && !self.volatile.resumed && !self.volatile.pause_timed;
@@ -207,6 +210,8 @@ impl<'a> Step<'a, '_> {
                 self.volatile.sampling = None;
                 return self.sampled(result);
             }
+            Input::Held { effect, call, group } if self.shell_held(effect, &call, group) => return,
+            Input::ToolEnded { call, result } if self.shell_ended(&call, &result) => return,
             Input::Held { effect, call, group } => return self.held(effect, call, group),
             Input::ToolEnded { call, result } => return self.tool_ended(call, result),
             Input::CommandEnded(late) => return self.command_ended(&late),
@@ -235,6 +240,9 @@ impl<'a> Step<'a, '_> {
             return;
         }
         self.report();
+        if self.lose_shells() || self.start_shells() {
+            return;
+        }
         let Some(turn) = &self.agent.turn else {
             return self.idle();
         };
@@ -262,6 +270,7 @@ impl<'a> Step<'a, '_> {
                 }
             }
             Phase::Final => self.complete(turn),
+            Phase::Shell => self.shell_turn(turn),
         }
     }
 
@@ -293,7 +302,7 @@ impl<'a> Step<'a, '_> {
 
     /// Without an open turn: begin one if something wants it.
     fn idle(&mut self) {
-        if self.volatile.closing != Closing::No {
+        if self.volatile.closing != Closing::No || self.tell_shells() {
             return;
         }
         if !self.agent.inbox.wakes() {
@@ -350,8 +359,9 @@ impl<'a> Step<'a, '_> {
 
     fn let_go(&mut self) {
         self.give_back();
-        let Volatile { slot, closing, stopped, .. } = std::mem::take(&mut self.volatile);
-        self.volatile = Volatile { slot, closing, stopped, ..Volatile::default() };
+        self.detach_shells();
+        let Volatile { slot, closing, stopped, shells, .. } = std::mem::take(&mut self.volatile);
+        self.volatile = Volatile { slot, closing, stopped, shells, ..Volatile::default() };
     }
 
     /// Sends the report of the last turn, once an incarnation; its number makes it one report for the requester.
@@ -417,6 +427,7 @@ impl<'a> Step<'a, '_> {
         self.drop_answer(turn);
         self.withdraw(turn);
         self.abandon_calls(turn, refused);
+        self.abort_shells(turn);
         if self.settings.interrupt_message {
             let id = self.ctx.ids.item("msg", self.ctx.now);
             self.batch.item(&Item::text(id, Role::Developer, prompt::INTERRUPTED), None);
@@ -450,6 +461,7 @@ impl<'a> Step<'a, '_> {
         }
         match turn.phase() {
             Phase::Final => return self.complete(turn),
+            Phase::Shell => return self.shell_turn(turn),
             Phase::Calls if self.volatile.closing == Closing::Loading && self.close_asked(turn) => {
                 return;
             }

@@ -35,6 +35,7 @@ pub mod settings;
 pub mod state;
 pub mod tools;
 pub mod turn;
+pub mod user_shell;
 mod views;
 pub mod volatile;
 

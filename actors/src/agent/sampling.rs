@@ -74,6 +74,9 @@ impl Step<'_, '_> {
         if self.volatile.failures.all() == 0 && (mail || self.agent.inbox.has_user_text()) {
             return self.take_inputs(&turn.origin(), mail, None);
         }
+        if self.tell_shells() {
+            return;
+        }
         self.volatile.mail_taken = false;
         let identity = self.agent.identity();
         let effect = self.ctx.ids.bits();

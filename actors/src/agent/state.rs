@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sapwood_protocol::item::{ItemView, message_text};
-use sapwood_protocol::line::Cause;
-use sapwood_protocol::own::{Adopted, Manner, Outcome, Own, Spawn, ThreadSettings};
+use sapwood_protocol::line::{Cause, EarlyOutput};
+use sapwood_protocol::own::{Adopted, Manner, Outcome, Own, ShellStarted, Spawn, ThreadSettings};
 use sapwood_protocol::{AgentPath, CallId, Line, Millis, SessionId, ThreadId, TurnId, Usage, View};
 use serde::Deserialize;
 
@@ -17,6 +17,7 @@ use super::history::History;
 use super::inbox::Inbox;
 use super::manner::Recorded;
 use super::turn::{Call, CallState, Turn};
+use super::user_shell::UserShell;
 use super::views::{
     AppliedSettings, Compacted, Context, Event, EventError, Meta, UsageRecord, named_children, path_of_v1,
 };
@@ -58,6 +59,8 @@ pub struct Agent {
     pub has_own_lines: bool,
     /// The questions of the open turn.
     pub asks: approval::Pending,
+    /// Commands of the user that may have had effects, and that the model has not been told of.
+    pub shells: Vec<UserShell>,
     /// What a person allowed for the session.
     pub grants: approval::Grants,
     /// Why it was taken out of service.
@@ -228,14 +231,18 @@ impl Agent {
             // Each turn of ours consumes what started it.
             turn.ours |= !mark.consumes.is_empty();
         }
+        if let Some(turn) = self.turn.as_mut().filter(|_| mark.shell) {
+            turn.is_shell = true;
+        }
         for id in &mark.consumes {
+            self.shells.retain(|shell| shell.input != *id);
             if let Some(turn) = &mut self.turn {
                 turn.consumes(self.inbox.get(id));
             }
             self.inbox.consumed(id);
         }
-        if let (Some(early), Some(turn)) = (mark.output, &mut self.turn) {
-            turn.set(&early.call, CallState::Early { output: early.text });
+        if let Some(early) = mark.output {
+            self.ended_early(early);
         }
     }
 
@@ -442,7 +449,12 @@ impl Agent {
                 self.set_call(&spawn.call, CallState::Spawning(spawn.clone()));
                 self.spawned.insert(spawn.child, spawn);
             }
-            Own::ToolEnded(early) => self.set_call(&early.call, CallState::Early { output: early.text }),
+            Own::ToolEnded(early) => self.ended_early(early),
+            Own::ShellStarted(started) => {
+                let ShellStarted { input, turn, cwd, group } = started;
+                let started = view.at().unwrap_or_default();
+                self.shells.push(UserShell { input, turn, cwd, group, started, said: None });
+            }
             Own::Waiting(waiting) => self.set_call(&waiting.call, CallState::Waiting { until: waiting.until }),
             Own::Paused(paused) => {
                 if let Some(turn) = &mut self.turn {
@@ -464,6 +476,14 @@ impl Agent {
             }
         }
         Ok(())
+    }
+
+    /// What a call or a command of the user came to waits until it may enter history.
+    fn ended_early(&mut self, early: EarlyOutput) {
+        match self.shells.iter_mut().find(|shell| shell.input.as_str() == early.call.as_str()) {
+            Some(shell) => shell.said = Some(early.text),
+            None => self.set_call(&early.call, CallState::Early { output: early.text }),
+        }
     }
 
     fn set_call(&mut self, call: &CallId, state: CallState) {

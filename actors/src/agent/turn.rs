@@ -35,6 +35,8 @@ pub struct Turn {
     pub asking: Option<Asking>,
     /// Before the model is asked again, the end of a usage limit is awaited.
     pub paused: Option<Paused>,
+    /// It is for commands of the user: no model is asked.
+    pub is_shell: bool,
     /// The JSON schema of its final answer, as its text.
     pub output_schema: Option<Arc<str>>,
 }
@@ -118,6 +120,8 @@ pub enum Phase {
     Final,
     /// The model answered with nothing at all.
     Nothing,
+    /// Commands of the user run, and no model is asked.
+    Shell,
 }
 
 /// Empty answers in a row after which the turn ends.
@@ -140,6 +144,7 @@ impl Turn {
             ours: false,
             asking: None,
             paused: None,
+            is_shell: false,
             output_schema: None,
         }
     }
@@ -155,6 +160,7 @@ impl Turn {
     pub fn phase(&self) -> Phase {
         let open = self.calls.iter().any(|call| call.state != CallState::Done);
         match self.response {
+            _ if self.is_shell => Phase::Shell,
             Response::Wanted => Phase::Ask,
             Response::Torn => Phase::Close,
             Response::Closed { .. } if open => Phase::Calls,

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use sapwood_protocol::ids::InputId;
 use sapwood_protocol::{CallId, Millis, RateLimits, TurnId};
 
 use super::effect::{Interrupter, Planned};
+use super::user_shell::Busy;
 
 /// The volatile state. Replaced by the shell after each decision.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,6 +44,8 @@ pub struct Volatile {
     pub report: ReportState,
     /// Answers to the incarnation before may still be in the mailbox: what it left started is not given up yet.
     pub recovering: bool,
+    /// Commands of the user that are under way.
+    pub shells: BTreeMap<InputId, Busy>,
     /// Somebody interrupts a turn that has not begun: it is over as soon as it begins.
     pub stopped: Option<(TurnId, Interrupter)>,
     /// How far the closing of what process death left open has come.

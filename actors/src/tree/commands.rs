@@ -2,14 +2,36 @@
 
 use std::mem::discriminant;
 
+use sapwood_protocol::ids::InputId;
+use sapwood_protocol::own::{Accepted, Body, InputLane};
+use sapwood_supervisor::core::Need;
+
 use crate::agent::effect::Event;
 use crate::process::sandbox::Shortfall;
 use crate::process::{Listed, SessionId};
 use crate::seat::Seat;
 
-use super::Tree;
+use super::{Refusal, Tree};
 
 impl Tree {
+    /// Accepts a command of the user, which runs beside the agent's turns with all rights of its user.
+    ///
+    /// # Errors
+    /// It could not be accepted.
+    pub fn user_shell(
+        &self,
+        seat: &Seat,
+        id: InputId,
+        command: String,
+        timeout_ms: Option<u64>,
+    ) -> Result<(), Refusal> {
+        let body = Some(Body::Shell { command, timeout_ms });
+        let lane = InputLane::User;
+        self.admit(seat, Accepted { id, place: 0, lane, wake: false, from: None, body, turn: None }, None)?;
+        self.wake(seat.thread, Need::NoSlot);
+        Ok(())
+    }
+
     /// The commands of an agent that go on in the background.
     pub fn terminals(&self, seat: &Seat) -> Vec<Listed> {
         seat.background.list()

@@ -1,4 +1,4 @@
-//! `thread/backgroundTerminals/*`: commands beside the turns of a thread.
+//! `thread/backgroundTerminals/*` and `thread/shellCommand`: commands beside the turns of a thread.
 
 use serde::{Deserialize, Serialize};
 
@@ -51,4 +51,17 @@ pub struct BackgroundTerminalTerminateParams {
 pub struct BackgroundTerminalTerminateResponse {
     /// It was there.
     pub terminated: bool,
+}
+
+/// Params of `thread/shellCommand`: a command of the user, run by the thread's shell with all rights of its user.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ThreadShellCommandParams {
+    /// The thread.
+    pub thread_id: String,
+    /// The command line, as a shell reads it.
+    pub command: String,
+    /// How long it may run, in milliseconds: an hour if absent, and no time for zero.
+    #[serde(default)]
+    pub timeout_ms: Option<i64>,
 }

@@ -1,4 +1,4 @@
-//! The commands of a thread beside its turns: `thread/backgroundTerminals/*`, and the counter of questions that are open
+//! The commands of a thread beside its turns: `thread/shellCommand`, `thread/backgroundTerminals/*`, and the counter of questions that are open
 //! outside (`thread/increment_elicitation`, `thread/decrement_elicitation`), while which their clocks stand still.
 
 use std::collections::BTreeMap;
@@ -13,15 +13,20 @@ use sapwood_protocol::app::change::{Done, ElicitationResponse, ThreadParams};
 use sapwood_protocol::app::queue::ThreadPageParams;
 use sapwood_protocol::app::terminals::{
     BackgroundTerminal, BackgroundTerminalTerminateParams, BackgroundTerminalTerminateResponse,
-    BackgroundTerminalsResponse,
+    BackgroundTerminalsResponse, ThreadShellCommandParams,
 };
+use sapwood_protocol::ids::InputId;
+use uuid::Uuid;
+
+use super::turns::{refused, takes_input};
 
 use crate::app::AppServer;
 use crate::router::{Call, Method, Reply};
-use crate::rpc::RpcError;
+use crate::rpc::{INVALID_PARAMS, RpcError};
 
 pub(super) fn table() -> Vec<Method<AppServer>> {
     vec![
+        Method::new("thread/shellCommand", shell_command),
         Method::new("thread/increment_elicitation", increment).experimental(),
         Method::new("thread/decrement_elicitation", decrement).experimental(),
         Method::new("thread/backgroundTerminals/list", list).experimental(),
@@ -58,6 +63,31 @@ impl Elicitations {
         }
         Some(left)
     }
+}
+
+async fn shell_command(app: Arc<AppServer>, call: Call, reply: Reply) {
+    let found = call.params().and_then(|params: ThreadShellCommandParams| {
+        let (tree, seat) = app.loaded(&params.thread_id)?;
+        takes_input(&seat)?;
+        if params.command.trim().is_empty() {
+            return Err(RpcError::invalid("command must not be empty"));
+        }
+        let timeout_ms = params.timeout_ms.map(|wish| u64::try_from(wish).map_err(|_| wish)).transpose();
+        let timeout_ms = timeout_ms.map_err(|wish| {
+            let text = format!("thread/shellCommand timeoutMs must be non-negative, got {wish}");
+            RpcError { code: INVALID_PARAMS, ..RpcError::invalid(text) }
+        })?;
+        Ok((tree, seat, params.command, timeout_ms))
+    });
+    let (tree, seat, command, timeout_ms) = match found {
+        Ok(found) => found,
+        Err(error) => return reply.error(error),
+    };
+    // Until it is answered, nothing that follows from it is told.
+    tree.with(seat.thread, |_, _| {
+        let id = InputId::from(Uuid::new_v4().to_string());
+        reply.send(tree.tree.user_shell(&seat, id, command, timeout_ms).map(|()| Done {}).map_err(refused));
+    });
 }
 
 async fn increment(app: Arc<AppServer>, call: Call, reply: Reply) {

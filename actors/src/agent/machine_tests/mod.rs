@@ -12,3 +12,4 @@ mod queue;
 mod reports;
 mod settings;
 mod turns;
+mod user_shell;
