@@ -26,5 +26,6 @@ pub mod process;
 pub mod seat;
 pub mod service;
 pub mod shell;
+pub mod trace;
 pub mod tree;
 pub mod workers;

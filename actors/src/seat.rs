@@ -26,6 +26,7 @@ use crate::agent::state::Asking;
 use crate::agent::turn::Turn;
 use crate::background::Background;
 use crate::feed::Feed;
+use crate::trace::Traces;
 
 /// What travels through an agent's mailbox.
 #[derive(Clone, Debug)]
@@ -62,6 +63,8 @@ pub struct Seat {
     /// Its commands that go on without their calls.
     pub background: Background,
     pub(crate) gate: Mutex<Gate>,
+    /// Where its turns stand in the traces of clients.
+    pub(crate) traces: Traces,
     /// Of a fork: its source as far as it is inherited. Its incarnations share this, and read it from the source's rollout
     /// where it was made by another process.
     source: OnceLock<Arc<Agent>>,
@@ -369,6 +372,7 @@ impl Seat {
             feed: Feed::default(),
             background: Background::default(),
             gate: Mutex::new(gate),
+            traces: Traces::default(),
             source: OnceLock::new(),
             view: Mutex::new(SeatView::of(agent)),
         }

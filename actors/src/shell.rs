@@ -297,7 +297,7 @@ impl<W: Workers, S: Slots> Shell<W, S> {
             Effect::Want(Want::Resume) => self.slots.want(Need::Resume),
             Effect::GiveBack => self.slots.give_back(),
             Effect::Timer { timer, at } => self.workers.timer(timer, at),
-            Effect::Notify(event) => self.seat.feed.publish(self.tree.clock.now(), event),
+            Effect::Notify(event) => self.tree.tell(&self.seat, event),
         }
     }
 

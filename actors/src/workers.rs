@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use crate::agent::effect::{Event, ExecCall, Input, Part, Planned, Shown, Snapshot, Timer, ToolResult, Typing};
 use crate::clock::Clock;
@@ -234,10 +235,11 @@ impl Workers for TokioWorkers {
             model: Arc::clone(&request.origin.model),
         };
         let call = self.means.model.sample(request, Arc::new(deltas));
-        self.sampling = Some(Owned(self.runtime.spawn(async move {
+        let asked = async move {
             let result = call.await;
             answer.send(Input::Sampled { effect, result });
-        })));
+        };
+        self.sampling = Some(Owned(self.runtime.spawn(asked.instrument(self.seat.traces.span()))));
     }
 
     fn cancel_sample(&mut self) {
@@ -251,7 +253,8 @@ impl Workers for TokioWorkers {
         let (release, released) = oneshot::channel();
         let cancel = Canceller::new();
         let start = Start { effect, call: call.clone(), turn, exec, place, released, cancelled: cancel.handle() };
-        let task = Owned(self.runtime.spawn(commands::run(self.home(), start, answer)));
+        let run = commands::run(self.home(), start, answer).instrument(self.seat.traces.span());
+        let task = Owned(self.runtime.spawn(run));
         self.tools.insert(call, Tool { release: Some(release), cancel, task });
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use sapwood_actors::trace::Parent;
 use sapwood_protocol::app::wire;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,6 +30,12 @@ pub struct Call {
 }
 
 impl Call {
+    /// The span of the client that the turn is to descend from which this starts.
+    pub fn parent(&self) -> Option<Parent> {
+        let Trace { traceparent, tracestate } = self.trace.as_ref()?;
+        Parent::read(traceparent.as_deref()?, tracestate.as_deref())
+    }
+
     /// The parameters as a value, or the error that says what is wrong with them.
     pub fn params<T: DeserializeOwned>(&self) -> Result<T, RpcError> {
         wire::read(&self.params).map_err(RpcError::malformed)

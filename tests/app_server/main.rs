@@ -15,5 +15,6 @@ mod recorded;
 mod replay;
 mod schema;
 mod shell;
+mod trace;
 mod transcript;
 mod turns;

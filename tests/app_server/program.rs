@@ -5,9 +5,11 @@ use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
 use sapwood_testkit::{Answer, Received, Server};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 use crate::client::Connection;
 
@@ -85,6 +87,23 @@ impl World {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let connection = Connection::over_pipes(child.stdin.take().unwrap(), child.stdout.take().unwrap());
         (Running { child, url: String::new() }, connection)
+    }
+
+    /// The same with its log, in JSON: all lines, when it has ended.
+    pub fn over_stdio_with_log(&self) -> (Running, Connection, JoinHandle<Vec<Value>>) {
+        let mut command = self.command(&["--listen", "stdio://"]);
+        command.env("LOG_FORMAT", "json").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let connection = Connection::over_pipes(child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let mut err = BufReader::new(child.stderr.take().unwrap()).lines();
+        let log = tokio::spawn(async move {
+            let mut lines = Vec::new();
+            while let Ok(Some(line)) = err.next_line().await {
+                lines.push(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")));
+            }
+            lines
+        });
+        (Running { child, url: String::new() }, connection, log)
     }
 
     /// The program on a websocket; `port` 0 for any free one.

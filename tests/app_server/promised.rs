@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use crate::client::Connection;
 use crate::program::World;
 
-const ONE_SLOT: &str = "[features.multi_agent_v2]\nenabled = true\nmax_concurrent_threads_per_session = 1\n";
+pub const ONE_SLOT: &str = "[features.multi_agent_v2]\nenabled = true\nmax_concurrent_threads_per_session = 1\n";
 const CHILD: &str = "/root/c0";
 
 /// A root that spawns a child, asks for a command where that is said, and is done; the child holds its slot until the gate opens.
-fn model(gate: &Gate, command: Option<&'static str>) -> impl Fn(&Received) -> Answer + Send + Sync + 'static {
+pub fn model(gate: &Gate, command: Option<&'static str>) -> impl Fn(&Received) -> Answer + Send + Sync + 'static {
     let gate = gate.clone();
     move |request| {
         if request.method != "POST" {
@@ -36,7 +36,7 @@ fn model(gate: &Gate, command: Option<&'static str>) -> impl Fn(&Received) -> An
     }
 }
 
-fn text(text: &str) -> Value {
+pub fn text(text: &str) -> Value {
     json!([{"type": "text", "text": text, "text_elements": []}])
 }
 
@@ -45,7 +45,7 @@ fn is(message: &Value, method: &str, thread: &Value) -> bool {
     message["method"] == method && message["params"]["threadId"] == *thread
 }
 
-async fn until(client: &Connection, method: &str, thread: &Value, count: usize) {
+pub async fn until(client: &Connection, method: &str, thread: &Value, count: usize) {
     let of = |heard: &[Value]| heard.iter().filter(|message| is(message, method, thread)).count() >= count;
     client.until(method, |heard| of(heard).then_some(())).await;
 }
@@ -60,7 +60,7 @@ async fn held(client: &Connection, project: &str) -> Value {
     thread
 }
 
-async fn until_child_works(client: &Connection, root: &Value) {
+pub async fn until_child_works(client: &Connection, root: &Value) {
     let of_child = |message: &Value| message["method"] == "turn/started" && message["params"]["threadId"] != *root;
     client.until("the child's turn", |heard| heard.iter().any(of_child).then_some(())).await;
 }

@@ -12,6 +12,7 @@ use sapwood_supervisor::core::Need;
 
 use crate::agent::effect::Input;
 use crate::seat::{Message, Seat};
+use crate::trace::Parent;
 
 use super::Tree;
 
@@ -118,15 +119,33 @@ impl Tree {
 
     /// Accepts what a user says to an agent, and tells which turn it is for: the open one, which it steers, or the one that
     /// it starts. A turn that ends before it has read it leaves it to the next, under the id that is promised here.
-    pub fn turn(&self, seat: &Seat, id: InputId, said: Said) -> Result<TurnId, Refusal> {
+    /// The turn that it starts descends from `parent`.
+    pub fn turn(&self, seat: &Seat, id: InputId, said: Said, parent: Option<Parent>) -> Result<TurnId, Refusal> {
         let fresh = self.ids.lock().turn(self.clock.now());
         let (open, promised) = seat.look(|view| (view.turn.clone(), view.promised.clone()));
         let turn = promised.unwrap_or(fresh);
         let body = Some(Body::User(said));
         let lane = InputLane::User;
         let accepted = Accepted { id, place: 0, lane, wake: true, from: None, body, turn: Some(turn.clone()) };
-        self.admit(seat, accepted, None)?;
+        self.admit_from(seat, accepted, parent.filter(|_| open.is_none()))?;
         Ok(open.unwrap_or(turn))
+    }
+
+    /// Accepts an input whose turn descends from the parent of a request.
+    pub(super) fn admit_from(
+        &self,
+        seat: &Seat,
+        accepted: Accepted,
+        parent: Option<Parent>,
+    ) -> Result<Admitted, Refusal> {
+        // Before it is accepted: from then on the turn may begin.
+        let turn = accepted.turn.clone().zip(parent);
+        let promised = turn.and_then(|(turn, parent)| seat.traces.promise(&turn, parent).then_some(turn));
+        let admitted = self.admit(seat, accepted, None);
+        if !matches!(admitted, Ok(Admitted::Now)) {
+            promised.iter().for_each(|turn| seat.traces.forget(turn));
+        }
+        admitted
     }
 
     /// Accepts settings for the turns of an agent that begin after what was said to it before. They are applied in their

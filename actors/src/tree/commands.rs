@@ -10,11 +10,13 @@ use crate::agent::effect::Event;
 use crate::process::sandbox::Shortfall;
 use crate::process::{Listed, SessionId};
 use crate::seat::Seat;
+use crate::trace::Parent;
 
 use super::{Refusal, Tree};
 
 impl Tree {
-    /// Accepts a command of the user, which runs beside the agent's turns with all rights of its user.
+    /// Accepts a command of the user, which runs beside the agent's turns with all rights of its user. The turn that it starts, if it
+    /// starts one, descends from `parent`.
     ///
     /// # Errors
     /// It could not be accepted.
@@ -24,10 +26,14 @@ impl Tree {
         id: InputId,
         command: String,
         timeout_ms: Option<u64>,
+        parent: Option<Parent>,
     ) -> Result<(), Refusal> {
         let body = Some(Body::Shell { command, timeout_ms });
         let lane = InputLane::User;
-        self.admit(seat, Accepted { id, place: 0, lane, wake: false, from: None, body, turn: None }, None)?;
+        let turn = Some(self.ids.lock().turn(self.clock.now()));
+        let is_idle = seat.look(|view| view.turn.is_none());
+        let accepted = Accepted { id, place: 0, lane, wake: false, from: None, body, turn };
+        self.admit_from(seat, accepted, parent.filter(|_| is_idle))?;
         self.wake(seat.thread, Need::NoSlot);
         Ok(())
     }

@@ -25,7 +25,7 @@ use sapwood_supervisor::core::Need;
 use tokio::sync::watch;
 
 use crate::agent::approval::Confinement;
-use crate::agent::effect::Place;
+use crate::agent::effect::{Event, Place};
 use crate::agent::fork::Inherited;
 use crate::agent::lines::{NewAgent, birth};
 use crate::agent::manner::Works;
@@ -37,6 +37,7 @@ use crate::nicknames::Nicknames;
 use crate::process::SandboxMode;
 use crate::process::sandbox::Shortfall;
 use crate::seat::{Counted, Message, Seat, SeatView};
+use crate::trace::Parent;
 use crate::workers::Confined;
 
 use admission::lane_of;
@@ -77,6 +78,8 @@ pub struct Tree {
     neighbour: OnceLock<Arc<dyn Neighbour>>,
     rested: OnceLock<Arc<Rested>>,
     melted: watch::Sender<Option<String>>,
+    /// Where the newest turn stands that a request with a trace began.
+    newest_trace: Mutex<Option<Parent>>,
     /// What sandboxes cannot do here and somebody was told of: one of each kind.
     shortfalls: Mutex<Vec<Shortfall>>,
 }
@@ -141,6 +144,7 @@ impl Tree {
             neighbour: OnceLock::new(),
             rested: OnceLock::new(),
             melted: watch::Sender::new(None),
+            newest_trace: Mutex::default(),
             shortfalls: Mutex::default(),
         })
     }
@@ -315,6 +319,12 @@ impl Tree {
             }
         }
         Ok(seat)
+    }
+
+    /// Tells whoever looks at an agent; its turns and their spans begin and end so.
+    pub(crate) fn tell(&self, seat: &Seat, event: Event) {
+        seat.traces.follow(seat, &event, &self.newest_trace);
+        seat.feed.publish(self.clock.now(), event);
     }
 
     /// Brings the tree's count of active agents in line with what is shown of one of them.

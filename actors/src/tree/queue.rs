@@ -14,6 +14,7 @@ use sapwood_supervisor::core::Need;
 
 use crate::agent::Event;
 use crate::seat::{Gate, Message, Seat};
+use crate::trace::Parent;
 
 use super::Tree;
 use super::admission::{INPUT_BYTES, Refusal, lane_of};
@@ -144,7 +145,12 @@ impl Tree {
     ///
     /// # Errors
     /// There is none, the agent is not idle, or it could not be written.
-    pub fn begin_queued(&self, seat: &Seat, id: Option<&InputId>) -> Result<TurnId, QueueError> {
+    pub fn begin_queued(
+        &self,
+        seat: &Seat,
+        id: Option<&InputId>,
+        parent: Option<Parent>,
+    ) -> Result<TurnId, QueueError> {
         let mut gate = seat.gate.lock();
         let at = match id {
             Some(id) => find(&gate, id)?,
@@ -154,7 +160,7 @@ impl Tree {
         if seat.look(|view| view.turn.is_some() || view.wakes || !view.unseen.is_empty()) {
             return Err(QueueError::Busy);
         }
-        let turn = self.begin_at(seat, &mut gate, at)?;
+        let turn = self.begin_at(seat, &mut gate, at, parent)?;
         drop(gate);
         self.begun(seat);
         Ok(turn)
@@ -167,7 +173,7 @@ impl Tree {
         if gate.queue.is_empty() || seat.look(|view| !view.unseen.is_empty()) {
             return;
         }
-        let begun = self.begin_at(seat, &mut gate, 0);
+        let begun = self.begin_at(seat, &mut gate, 0, None);
         drop(gate);
         match begun {
             Ok(_) => self.begun(seat),
@@ -177,12 +183,17 @@ impl Tree {
         }
     }
 
-    fn begin_at(&self, seat: &Seat, gate: &mut Gate, at: usize) -> Result<TurnId, Refusal> {
+    fn begin_at(&self, seat: &Seat, gate: &mut Gate, at: usize, parent: Option<Parent>) -> Result<TurnId, Refusal> {
         let turn = self.ids.lock().turn(self.clock.now());
+        // Before it is written: from then on it may begin.
+        if let Some(parent) = parent {
+            seat.traces.promise(&turn, parent);
+        }
         let id = gate.queue[at].0.clone();
         let place = gate.next_place;
         let line = QueueLine { place, change: QueueChange::Released { id: id.clone(), turn: turn.clone() } };
-        self.write(seat, gate, &id, Own::Queue(line), 0, Some(&turn))?;
+        let written = self.write(seat, gate, &id, Own::Queue(line), 0, Some(&turn));
+        written.inspect_err(|_| seat.traces.forget(&turn))?;
         gate.next_place += 1;
         gate.queue.remove(at);
         Ok(turn)
@@ -330,12 +341,12 @@ mod tests {
     #[test]
     fn one_is_begun_at_a_time_and_waits_no_longer() {
         let (tree, root) = tree();
-        assert!(matches!(tree.begin_queued(&root, None), Err(QueueError::Empty)));
+        assert!(matches!(tree.begin_queued(&root, None, None), Err(QueueError::Empty)));
         add(&tree, &root, &["a", "b", "c"]);
-        assert!(matches!(tree.begin_queued(&root, Some(&"z".into())), Err(QueueError::NotFound { .. })));
-        let turn = tree.begin_queued(&root, Some(&"b".into())).unwrap();
+        assert!(matches!(tree.begin_queued(&root, Some(&"z".into()), None), Err(QueueError::NotFound { .. })));
+        let turn = tree.begin_queued(&root, Some(&"b".into()), None).unwrap();
         assert_eq!(names(&as_written(&tree, &root)), ["a", "c"]);
-        assert!(matches!(tree.begin_queued(&root, None), Err(QueueError::Busy)));
+        assert!(matches!(tree.begin_queued(&root, None, None), Err(QueueError::Busy)));
         tree.begin_next_queued(&root);
         assert_eq!(names(&as_written(&tree, &root)), ["a", "c"], "what wakes is on its way");
         assert!(!tree.take_back(&root, &"b".into()).unwrap(), "it has begun");

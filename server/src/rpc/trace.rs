@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The W3C trace context in the envelope of a request, beside its method. Kept as it came until the request is answered.
+/// The W3C trace context in the envelope of a request, beside its method. Kept as it came until the request is answered;
+/// the turn that the request starts has it then.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
     /// Trace, parent span and flags.

@@ -171,7 +171,7 @@ async fn start(app: Arc<AppServer>, call: Call, reply: Reply) {
     // Until it is answered, nothing that follows from it is told.
     tree.with(thread, |_, _| {
         let id = params.queued_submission_id.as_deref().map(InputId::from);
-        let begun = tree.tree.begin_queued(&seat, id.as_ref()).map_err(queue_error);
+        let begun = tree.tree.begin_queued(&seat, id.as_ref(), call.parent()).map_err(queue_error);
         reply.send(
             begun.map(|turn| QueueStartResponse {
                 turn: Turn { root_turn_id: Some(turn.clone()), ..Turn::begun(turn) },

@@ -86,7 +86,9 @@ async fn shell_command(app: Arc<AppServer>, call: Call, reply: Reply) {
     // Until it is answered, nothing that follows from it is told.
     tree.with(seat.thread, |_, _| {
         let id = InputId::from(Uuid::new_v4().to_string());
-        reply.send(tree.tree.user_shell(&seat, id, command, timeout_ms).map(|()| Done {}).map_err(refused));
+        reply.send(
+            tree.tree.user_shell(&seat, id, command, timeout_ms, call.parent()).map(|()| Done {}).map_err(refused),
+        );
     });
 }
 

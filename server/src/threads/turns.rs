@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sapwood_actors::agent::effect::Interrupter;
 use sapwood_actors::seat::{Seat, SeatView};
+use sapwood_actors::trace::Parent;
 use sapwood_actors::tree::Refusal;
 use sapwood_protocol::TurnId;
 use sapwood_protocol::app::change::Done;
@@ -55,7 +56,7 @@ async fn start(app: Arc<AppServer>, call: Call, reply: Reply) {
     // Until it is answered, nothing that follows from it is told.
     tree.with(seat.thread, |_, _| {
         reply
-            .send(say(&tree, &seat, said).map(|turn| TurnStartResponse {
+            .send(say(&tree, &seat, said, call.parent()).map(|turn| TurnStartResponse {
                 turn: Turn { root_turn_id: Some(turn.clone()), ..Turn::begun(turn) },
             }));
     });
@@ -81,7 +82,7 @@ async fn steer(app: Arc<AppServer>, call: Call, reply: Reply) {
             }
             let client_id = params.client_user_message_id.map(Into::into);
             let said = Said { input: params.input, client_id, ..Said::default() };
-            let turn = say(&tree, &seat, said)?;
+            let turn = say(&tree, &seat, said, None)?;
             Ok(TurnSteerResponse { turn_id: turn.as_str().to_owned() })
         })();
         reply.send(steered);
@@ -150,12 +151,12 @@ fn expect(seat: &Seat, expected: &str, none: &str) -> Result<TurnId, RpcError> {
 }
 
 /// Accepts it. What a client names twice is accepted once.
-fn say(tree: &LoadedTree, seat: &Arc<Seat>, said: Said) -> Result<TurnId, RpcError> {
+fn say(tree: &LoadedTree, seat: &Arc<Seat>, said: Said, parent: Option<Parent>) -> Result<TurnId, RpcError> {
     let id = match &said.client_id {
         Some(client) => InputId::from(format!("client:{client}")),
         None => InputId::from(Uuid::new_v4().to_string()),
     };
-    tree.tree.turn(seat, id, said).map_err(refused)
+    tree.tree.turn(seat, id, said, parent).map_err(refused)
 }
 
 pub(super) fn refused(refusal: Refusal) -> RpcError {
