@@ -100,9 +100,9 @@ fn change(planned: Arc<Planned>, place: &Confined, turn: TurnId, diff: &Mutex<Op
             *diff = Some((turn, TurnDiff::new(root_of(&place.cwd))));
         }
         let (_, diff) = diff.as_mut().expect("it was just made");
-        diff.record(&planned.plan);
-        diff.text().into()
+        diff.told(&planned.plan).map(Arc::from)
     });
+    let text = text.flatten();
     Patched { planned, outcome, took: began.elapsed(), diff: text }
 }
 

@@ -55,6 +55,15 @@ impl TurnDiff {
         Self { root, before: BTreeMap::new(), now: BTreeMap::new(), kept_bytes: 0 }
     }
 
+    /// Adds what a plan did, once it is applied, and says the whole diff; nothing while the turn has changed nothing.
+    pub fn told(&mut self, plan: &Plan) -> Option<String> {
+        let has_changed = !self.text().is_empty();
+        self.record(plan);
+        let text = self.text();
+        // One that takes its changes back says so.
+        (has_changed || !text.is_empty()).then_some(text)
+    }
+
     /// Adds what a plan did, once it is applied.
     pub fn record(&mut self, plan: &Plan) {
         for change in &plan.changes {

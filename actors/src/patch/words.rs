@@ -102,6 +102,8 @@ pub fn changes(plan: &Plan) -> Value {
     let entry = |kind: &ChangeKind| match kind {
         ChangeKind::Add { content } => json!({"type": "add", "content": **content}),
         ChangeKind::Delete { content, .. } => json!({"type": "delete", "content": **content}),
+        // Nothing is lost, and a diff would show nothing: what it writes is shown, as Codex does.
+        ChangeKind::Update { move_to: None, old, new, .. } if old == new => json!({"type": "add", "content": **new}),
         ChangeKind::Update { unified_diff, move_to, .. } => {
             let move_path = move_to.as_ref().map(|to| to.path.to_string_lossy());
             json!({"type": "update", "unified_diff": unified_diff, "move_path": move_path})

@@ -148,6 +148,15 @@ fn an_executable_that_is_deleted_was_one() {
 }
 
 #[test]
+fn a_turn_that_has_changed_nothing_says_nothing() {
+    let mut diff = TurnDiff::new("/w".into());
+    let mut told = |before: &str, sections: &str| diff.told(&planned(&files(&[("a", before)]), sections).unwrap());
+    assert_eq!(told("1\n", "*** Add File: a\n+1\n"), None);
+    assert!(told("1\n", "*** Add File: a\n+2\n").is_some_and(|text| text.ends_with("-1\n+2\n")));
+    assert_eq!(told("2\n", "*** Add File: a\n+1\n").as_deref(), Some(""), "it took its change back");
+}
+
+#[test]
 fn the_root_is_the_nearest_repository() {
     let text = |text: &str| Kind::File { bytes: text.into(), mode: 0o644 };
     let repository =

@@ -35,6 +35,15 @@ fn an_applied_patch_is_told_as_codex_does() {
 }
 
 #[test]
+fn what_leaves_a_file_as_it_is_is_told_with_what_it_writes() {
+    let same = planned(&files(&[("a", "1\n")]), "*** Add File: a\n+1\n").unwrap();
+    assert_eq!(changes(&same), json!({"/w/a": {"type": "add", "content": "1\n"}}));
+    let lost = planned(&files(&[("a", "1\n")]), "*** Add File: a\n+2\n").unwrap();
+    let diff = json!({"/w/a": {"type": "update", "unified_diff": "@@ -1 +1 @@\n-1\n+2\n", "move_path": null}});
+    assert_eq!(changes(&lost), diff);
+}
+
+#[test]
 fn items_are_those_of_the_recordings() {
     let plan = planned(&files(&[]), "*** Add File: hello.txt\n+hello\n").unwrap();
     let outcome = Outcome::of(&plan, &Ok(Applied { left: vec![] }));
