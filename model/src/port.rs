@@ -349,12 +349,12 @@ impl ModelError {
                 json!({"http_connection_failed": {"http_status_code": (*status != 0).then_some(status)}})
             }
             ModelError::Refused { reason, .. } => json!(match reason {
-                Refusal::BadRequest => "bad_request",
                 Refusal::Unauthorized => "unauthorized",
                 Refusal::ContextWindow => "context_window_exceeded",
                 Refusal::ModelNotFound => "model_not_found",
                 Refusal::Policy => "cyber_policy",
-                Refusal::Other => "other",
+                // Its `bad_request` is about what a client asks of it, not about what it asks of a provider.
+                Refusal::BadRequest | Refusal::Other => "other",
             }),
             ModelError::UsageLimited { .. } => json!("usage_limit_exceeded"),
         }
