@@ -6,7 +6,8 @@ use serde_json::Value;
 
 /// One path of messages that need not be as recorded.
 pub struct Allowed {
-    /// The method, with an item's type; a space; the path. `*` stands for any method, `**` for any beginning or end of a path,
+    /// The method, with an item's type, and with `(child)` for one that is only allowed for children; a space; the path. `*`
+    /// stands for any part of the method, `**` for any beginning or end of a path,
     /// `[*]` for any place in a list. Without a path: the whole message, there or not.
     pub at: &'static str,
     /// How far they may differ.
@@ -26,6 +27,10 @@ pub enum Far {
     Less,
     /// Whatever is there.
     Any,
+    /// It is told by both, but not at the same place.
+    Moved,
+    /// A request that was served there and is refused here, with the turn that follows from it.
+    Refused,
 }
 
 impl Allowed {
@@ -36,9 +41,14 @@ impl Allowed {
             Far::More => theirs.is_none(),
             Far::Less => ours.is_none(),
             Far::Any => true,
+            Far::Moved => false,
+            Far::Refused => ours.is_some() != theirs.is_some(),
         }
     }
 }
+
+/// What the name of a message of a child ends with.
+pub const CHILD: &str = "(child)";
 
 /// No more than this.
 pub const AT_MOST: usize = 60;
@@ -57,6 +67,14 @@ const fn more(at: &'static str, because: &'static str) -> Allowed {
 
 const fn less(at: &'static str, because: &'static str) -> Allowed {
     Allowed { at, far: Far::Less, because }
+}
+
+const fn moved(at: &'static str, because: &'static str) -> Allowed {
+    Allowed { at, far: Far::Moved, because }
+}
+
+const fn refused(at: &'static str, because: &'static str) -> Allowed {
+    Allowed { at, far: Far::Refused, because }
 }
 
 /// The recorded model was none that Codex gives its newer agents to.
@@ -89,8 +107,7 @@ pub const ALLOWED: &[Allowed] = &[
     any("remoteControl/status/changed", "there is no remote control"),
     any("account/rateLimits/updated", "the recorded provider has no limits, and says so after each response"),
     any("item/commandExecution/outputDelta", "of a command that ends at once, a matter of time; its item is compared"),
-    any("thread/readState/changed", "what a person has read is not kept"),
-    any("thread/readState/update", "what a person has read is not kept"),
+    any("thread/readState/*", "what a person has read is not kept"),
     any("thread/list result.readStates.**", "what a person has read is not kept"),
     any("thread/read result.readState.**", "what a person has read is not kept"),
     any("thread/list result.nextCursor", "the recorded home held older threads"),
@@ -104,33 +121,51 @@ pub const ALLOWED: &[Allowed] = &[
     any("deprecationNotice", "what is deprecated in Codex is served here"),
     kind("* **.cliVersion", "our own version"),
     kind("* **.originator", "the client that made it: the recorded process took the name of its first client for all"),
-    kind("nope error.message", "it names the methods that there are"),
-    kind("nope/nope error.message", "it names the methods that there are"),
+    kind("nope* error.message", "it names the methods that there are"),
     kind("thread/read error.message", "the words of a library"),
     less("config/read result.config.features.**", "features that are not here"),
     any("config/read result.layers", "the recorded machine had a file for all its users"),
     any("plugin/installed", "there are no plugins: answered as an unknown method"),
     any("account/bedrock/checkGovCloudRequirements", "there is no such provider: answered as an unknown method"),
-    any("thread/goal/get", "there are no goals yet: answered as an unknown method"),
-    less("thread/goal/cleared", "there are no goals yet"),
+    refused("thread/compact/start", "nothing is compacted yet: answered as an unknown method"),
+    refused("turn/start(child)", "as Codex with agents like ours: their tasks come from who spawned them"),
+    any("thread/goal/*", "there are no goals yet: answered as an unknown method"),
     kind("* **.command", "commands run in a shell that is no login shell, so that no profile slows or changes them"),
     kind("* **.error.message", "it says who failed and what to do, and not only what the provider says"),
     any("* **.gitInfo", "known from the start, and not only once something was said"),
-    more("item/completed(agentMessage)", "what began ends, also where the answer was broken off"),
-    less("thread/settings/updated", "Codex fills in what a mode says to the model, and says so"),
-    any("* **.settings.developer_instructions", "Codex has texts of its own for its modes"),
-    more("thread/started", "children are announced"),
-    any("item/started(collabAgentToolCall)", OLDER_AGENTS),
-    any("item/completed(collabAgentToolCall)", OLDER_AGENTS),
-    more("item/started(subAgentActivity)", OLDER_AGENTS),
-    more("item/completed(subAgentActivity)", OLDER_AGENTS),
-    kind("* **.canAcceptDirectInput", OLDER_AGENTS),
+    more("thread/started(child)", "children are announced"),
+    moved(
+        "serverRequest/resolved",
+        "before its turn ends; Codex forgets what an interrupt withdraws, and says so after",
+    ),
+    moved("item/completed(commandExecution)", "a refused one after the thread waits no more; in Codex before"),
+    more("item/*(commandExecution)", "what began ends, also where nobody answered"),
+    any("item/*(collabAgentToolCall)", OLDER_AGENTS),
+    more("item/*(subAgentActivity)", OLDER_AGENTS),
+    less("item/*(userMessage)(child)", OLDER_AGENTS),
+    more("turn(unasked)", "a report wakes an idle root: nobody else would"),
+    any("* **.canAcceptDirectInput", OLDER_AGENTS),
     any("* **.thread_spawn.agent_path", OLDER_AGENTS),
 ];
 
-/// The entry that allows a difference at this path.
-pub fn of(at: &str) -> Option<&'static Allowed> {
-    ALLOWED.iter().find(|allowed| covers(allowed.at, at))
+/// True for a request that we refuse.
+pub fn is_refused(request: &str) -> bool {
+    of(request).any(|allowed| allowed.far == Far::Refused)
+}
+
+/// True for what may be told at another place.
+pub fn is_moved(what: &str) -> bool {
+    of(what).any(|allowed| allowed.far == Far::Moved)
+}
+
+/// True for whole messages, or turns, that only one of both may have.
+pub fn is_left_out(what: &str) -> bool {
+    of(what).any(|allowed| matches!(allowed.far, Far::Any | Far::More | Far::Less))
+}
+
+/// The entries for a difference at this path.
+pub fn of(at: &str) -> impl Iterator<Item = &'static Allowed> {
+    ALLOWED.iter().filter(move |allowed| covers(allowed.at, at))
 }
 
 fn covers(allowed: &str, at: &str) -> bool {
@@ -141,7 +176,13 @@ fn covers(allowed: &str, at: &str) -> bool {
         (None, Some(start)) => at_path.starts_with(start),
         (None, None) => path == at_path || path.is_empty(),
     };
-    (method == "*" || method == at_method) && same_path
+    let same_method = |at_method: &str| match method.split_once('*') {
+        Some((start, end)) => {
+            at_method.len() >= start.len() + end.len() && at_method.starts_with(start) && at_method.ends_with(end)
+        }
+        None => method == at_method,
+    };
+    same_path && (same_method(at_method) || at_method.strip_suffix(CHILD).is_some_and(same_method))
 }
 
 #[test]

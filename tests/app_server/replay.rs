@@ -13,8 +13,8 @@ use crate::ids::{each_text, is_id};
 use crate::model;
 use crate::program::{Running, World};
 use crate::schema::Schema;
-use crate::transcript::{Record, What, read};
-use crate::turns;
+use crate::transcript::{Record, What, read, spawned};
+use crate::turns::{self, Made};
 
 /// What the recording has and we do not say within this time is missing. Each kind is waited for once.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,7 +41,8 @@ struct Conn {
     open: Option<Connection>,
     heard: Vec<Value>,
     theirs: Vec<Value>,
-    asked: Vec<Value>,
+    /// What it asked and answered, by the names of the allow-list.
+    asked: Vec<(String, Value)>,
     /// How many of a kind will not come.
     missing: HashMap<String, usize>,
 }
@@ -98,7 +99,7 @@ impl Replay {
                 let mut ours = message.clone();
                 self.translate(&record.conn, &mut ours);
                 let conn = self.conns.get_mut(&record.conn).unwrap();
-                conn.asked.push(message.clone());
+                conn.asked.push((record.request.clone(), message.clone()));
                 conn.open.as_ref().unwrap().say(&ours).await;
             }
         }
@@ -119,9 +120,10 @@ impl Replay {
 
     /// Waits until every connection heard what it had heard here in the recording.
     async fn catch_up(&mut self) {
+        let made = self.made();
         for conn in self.conns.values_mut() {
             let Some(open) = &conn.open else { continue };
-            let wanted = kinds(&conn.theirs);
+            let wanted = kinds(conn.theirs.iter().filter(|message| turns::is_awaited(message, &made)));
             let lacks = |heard: &[Value], missing: &HashMap<String, usize>| {
                 let have = kinds(heard);
                 let of = |kind| have.get(kind).copied().unwrap_or(0) + missing.get(kind).copied().unwrap_or(0);
@@ -173,11 +175,12 @@ impl Replay {
         let all: Vec<_> = self.conns.values().map(|conn| (conn, self.heard(conn))).collect();
         for (conn, heard) in &all {
             let (mut ours, mut theirs) = (by_id(heard), by_id(&conn.theirs));
-            for asked in conn.asked.iter().filter(|asked| asked.get("method").is_some()) {
-                let (method, id) = (asked["method"].as_str().unwrap_or_default(), asked["id"].to_string());
+            for (method, asked) in conn.asked.iter().filter(|(_, asked)| asked.get("method").is_some()) {
+                let id = asked["id"].to_string();
                 let next = |of: &mut HashMap<String, VecDeque<Value>>| of.get_mut(&id)?.pop_front();
                 let (ours, theirs) = (next(&mut ours), next(&mut theirs));
-                answers.extend(ours.clone().map(|ours| (method.to_owned(), ours)));
+                let name = asked["method"].as_str().unwrap_or_default();
+                answers.extend(ours.clone().map(|ours| (name.to_owned(), ours)));
                 match (ours, theirs) {
                     (Some(mut ours), Some(mut theirs)) => {
                         if self.is_of_another_time(&asked["params"]) {
@@ -200,7 +203,7 @@ impl Replay {
         }
         let made = self.made();
         for (conn, heard) in &all {
-            turns::compare(&mut comparison, heard, &conn.theirs, &|thread| made.contains(thread));
+            turns::compare(&mut comparison, heard, &conn.theirs, &made);
         }
         comparison
     }
@@ -208,33 +211,31 @@ impl Replay {
     /// True for what names a thread that no recording made here: the recorded home was older than the recordings.
     fn is_of_another_time(&self, params: &Value) -> bool {
         let thread = params["threadId"].as_str().filter(|thread| is_id(thread) && *thread != NOBODY);
-        thread.is_some_and(|thread| !self.made().contains(thread))
+        thread.is_some_and(|thread| !self.made().threads.contains(thread))
     }
 
     /// The threads that the recordings begin.
-    fn made(&self) -> HashSet<String> {
-        let mut made = HashSet::new();
+    fn made(&self) -> Made {
+        let (mut threads, mut children) = (HashSet::new(), HashSet::new());
         for conn in self.conns.values() {
-            let begin = |m: &&Value| m["method"].as_str().is_some_and(|m| ["thread/start", "thread/fork"].contains(&m));
-            let begun: HashSet<String> = conn.asked.iter().filter(begin).map(|asked| asked["id"].to_string()).collect();
+            let begin = |(method, _): &&(String, Value)| ["thread/start", "thread/fork"].contains(&method.as_str());
+            let begun: HashSet<String> =
+                conn.asked.iter().filter(begin).map(|(_, asked)| asked["id"].to_string()).collect();
             for message in &conn.theirs {
                 if message.get("method").is_none() && begun.contains(&message["id"].to_string()) {
-                    made.extend(message["result"]["thread"]["id"].as_str().map(str::to_owned));
+                    threads.extend(message["result"]["thread"]["id"].as_str().map(str::to_owned));
                 }
-                let children = message["params"]["item"]["receiverThreadIds"].as_array().into_iter().flatten();
-                made.extend(
-                    children
-                        .chain([&message["params"]["thread"]["id"]])
-                        .filter_map(|id| id.as_str().map(str::to_owned)),
-                );
+                threads.extend(message["params"]["thread"]["id"].as_str().map(str::to_owned));
+                children.extend(spawned(message));
             }
         }
-        made
+        threads.extend(children.iter().cloned());
+        Made { threads, children }
     }
 
     /// Leaves in lists of threads what both have: the recorded home had older ones.
     fn keep_common(&self, comparison: &Comparison, ours: &mut Value, theirs: &mut Value) {
-        let made = self.made();
+        let made = self.made().threads;
         let id = |entry: &Value| entry["id"].as_str().or(entry.as_str()).unwrap_or_default().to_owned();
         let Some(data) = theirs.pointer_mut("/result/data").and_then(Value::as_array_mut) else { return };
         if !data.iter().all(|entry| is_id(&id(entry))) || data.is_empty() {
@@ -266,27 +267,27 @@ impl Replay {
             let method = message["method"].as_str().unwrap_or_default();
             invalid.extend(schema.said(message).into_iter().map(|error| format!("{method} params {error}")));
         }
-        let is_request = |m: &&Value| m.get("method").is_some() && m.get("id").is_some();
+        let is_request = |(_, m): &&(String, Value)| m.get("method").is_some() && m.get("id").is_some();
         let asked = self.conns.values().flat_map(|conn| &conn.asked).filter(is_request).count();
         Report { asked, answered: answers.len(), invalid, comparison }
     }
 }
 
 /// How much of each kind was heard. What is left out of the waiting comes at any time, or never.
-fn kinds(messages: &[Value]) -> BTreeMap<String, usize> {
+fn kinds<'a>(messages: impl IntoIterator<Item = &'a Value>) -> BTreeMap<String, usize> {
     let mut items = HashSet::new();
     let mut kinds = BTreeMap::new();
     for message in messages {
         let kind = match (message["method"].as_str(), message.get("id")) {
             (None, Some(id)) => format!("answer {id}"),
-            (Some(method), None) if allowed::of(method).is_some() => continue,
+            (Some(method), None) if allowed::is_left_out(&turns::name(method, &message["params"])) => continue,
             (Some(method), None) if message["params"]["delta"].is_string() => {
                 if !items.insert(message["params"]["itemId"].to_string()) {
                     continue;
                 }
                 method.to_owned()
             }
-            (Some(method), _) => format!("{method} {}", message["params"]["item"]["type"].as_str().unwrap_or_default()),
+            (Some(method), _) => turns::name(method, &message["params"]),
             (None, None) => continue,
         };
         *kinds.entry(kind).or_default() += 1;
@@ -364,6 +365,6 @@ fn what_is_waited_for() {
         json!({"method": "item/tool/call", "id": 7, "params": {}}),
     ];
     let wanted =
-        [("answer 1", 1), ("item/agentMessage/delta", 1), ("item/started agentMessage", 1), ("item/tool/call ", 1)];
+        [("answer 1", 1), ("item/agentMessage/delta", 1), ("item/started(agentMessage)", 1), ("item/tool/call", 1)];
     assert_eq!(kinds(&messages), wanted.map(|(kind, count)| (kind.to_owned(), count)).into());
 }

@@ -5,11 +5,15 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::allowed::{self, CHILD};
+
 /// What is done on the wire, in the order it was recorded.
 pub struct Record {
     /// The connection; a recording of one connection over stdio has no name for it.
     pub conn: String,
     pub what: What,
+    /// For a message of the client what the allow-list calls it.
+    pub request: String,
 }
 
 /// One line of a recording.
@@ -22,74 +26,65 @@ pub enum What {
     Server(Value),
 }
 
-/// Turns of the recording that nobody begins here, with all that was said of them.
+/// What tells that a request set something.
+const SET: &str = "thread/settings/updated";
+
+/// The requests that are refused here by the allow-list, and the turns that follow from them in the recording.
 #[derive(Default)]
-struct LeftOut {
-    /// Requests, by connection and id.
-    requests: HashSet<(String, String)>,
+struct Refused {
     turns: HashSet<String>,
 }
 
-impl LeftOut {
-    /// Compactions, which are not here yet, and what a client said to a child: ours take their tasks from who spawned them.
+impl Refused {
     fn of(records: &[Record]) -> Self {
         let mut this = Self::default();
-        let mut children: HashSet<&str> = HashSet::new();
-        for Record { conn, what } in records {
-            match what {
-                What::Client(message) => {
-                    let thread = message["params"]["threadId"].as_str().unwrap_or_default();
-                    let is_left_out = match message["method"].as_str() {
-                        Some("thread/compact/start") => true,
-                        Some("turn/start") => children.contains(thread),
-                        _ => false,
-                    };
-                    if is_left_out {
-                        this.requests.insert((conn.clone(), message["id"].to_string()));
+        // Threads whose next turn follows from what is refused.
+        let mut next: HashSet<&str> = HashSet::new();
+        for record in records {
+            match &record.what {
+                What::Client(message) if allowed::is_refused(&record.request) => {
+                    next.extend(message["params"]["threadId"].as_str());
+                }
+                What::Server(message) if message["method"] == "turn/started" => {
+                    let [thread, turn] = ["/params/threadId", "/params/turn/id"]
+                        .map(|at| message.pointer(at).and_then(Value::as_str).unwrap_or_default());
+                    if next.remove(thread) {
+                        this.turns.insert(turn.to_owned());
                     }
                 }
-                What::Server(message) => {
-                    let item = &message["params"]["item"];
-                    let spawned = item["receiverThreadIds"].as_array().into_iter().flatten();
-                    children.extend(spawned.filter_map(Value::as_str));
-                    let answers = message.get("method").is_none() && this.is_left_out(conn, message);
-                    let turn = match item["type"] == "contextCompaction" {
-                        true => &message["params"]["turnId"],
-                        false => &message["result"]["turn"]["id"],
-                    };
-                    if answers || item["type"] == "contextCompaction" {
-                        this.turns.extend(turn.as_str().map(str::to_owned));
-                    }
-                }
-                What::ClientRaw(_) => {}
+                _ => {}
             }
         }
         this
     }
 
-    fn is_left_out(&self, conn: &str, message: &Value) -> bool {
-        self.requests.contains(&(conn.to_owned(), message["id"].to_string()))
-    }
-
+    /// The recording without those turns: what was told and asked in them, and the statuses that came of them.
     fn without(&self, records: Vec<Record>) -> Vec<Record> {
         let mut kept: Vec<Record> = Vec::new();
         // Threads in which such a turn is open, and requests of the server that are of one, by connection.
         let (mut open, mut asked) = (HashSet::new(), HashSet::new());
+        // What was asked and not answered that is refused here: the connection with its id, and with its thread.
+        let mut refused = Vec::new();
         for record in records {
             let conn = record.conn.clone();
             let of = |thread: &Value| (conn.clone(), thread.to_string());
             match &record.what {
-                What::Client(message) if self.is_left_out(&conn, message) => continue,
-                What::Client(message) if message.get("method").is_none() && asked.contains(&of(&message["id"])) => {
-                    continue;
+                What::Client(message) if allowed::is_refused(&record.request) => {
+                    refused.push((of(&message["id"]), of(&message["params"]["threadId"])));
                 }
-                What::Server(message) if message.get("method").is_none() && self.is_left_out(&conn, message) => {
+                What::Client(message) if message.get("method").is_none() && asked.contains(&of(&message["id"])) => {
                     continue;
                 }
                 What::Server(message) => {
                     let params = &message["params"];
                     let turn = params["turnId"].as_str().or(params["turn"]["id"].as_str());
                     let thread = of(&params["threadId"]);
+                    if message.get("method").is_none() {
+                        refused.retain(|(id, _)| *id != of(&message["id"]));
+                    } else if message["method"] == SET && refused.iter().any(|(_, of)| *of == thread) {
+                        // It set something on its way.
+                        continue;
+                    }
                     let is_status = |record: &Record| match &record.what {
                         What::Server(status) => {
                             let is = status["method"] == "thread/status/changed";
@@ -134,8 +129,30 @@ pub fn read(names: &[&str]) -> Vec<Record> {
         });
         record.conn = format!("{at:02} {}", record.conn);
     }
-    let left_out = LeftOut::of(&records);
-    left_out.without(records)
+    name(&mut records);
+    Refused::of(&records).without(records)
+}
+
+/// Says which requests are to children.
+fn name(records: &mut [Record]) {
+    let mut children: HashSet<String> = HashSet::new();
+    for record in records {
+        match &record.what {
+            What::Client(message) => {
+                if message["params"]["threadId"].as_str().is_some_and(|thread| children.contains(thread)) {
+                    record.request += CHILD;
+                }
+            }
+            What::Server(message) => children.extend(spawned(message)),
+            What::ClientRaw(_) => {}
+        }
+    }
+}
+
+/// The children that a message names.
+pub fn spawned(message: &Value) -> impl Iterator<Item = String> {
+    let children = message["params"]["item"]["receiverThreadIds"].as_array().into_iter().flatten();
+    children.filter_map(|id| id.as_str().map(str::to_owned))
 }
 
 fn read_one(name: &str) -> Vec<Record> {
@@ -156,5 +173,38 @@ fn record(name: &str, line: &Value) -> Option<Record> {
         ("server", msg, None) if !msg.is_null() => What::Server(msg.clone()),
         _ => return None,
     };
-    Some(Record { conn, what })
+    let request = line["msg"]["method"].as_str().filter(|_| line["dir"] == "client").unwrap_or_default().to_owned();
+    Some(Record { conn, what, request })
+}
+
+#[test]
+fn a_turn_that_follows_from_what_is_refused_is_left_out_and_nothing_else() {
+    use serde_json::json;
+
+    let server = |message: Value| Record { conn: "c".into(), what: What::Server(message), request: String::new() };
+    let told = |method: &str, params: Value| server(json!({"method": method, "params": params}));
+    let turn = |turn: &str| {
+        let status = |kind: &str| told("thread/status/changed", json!({"threadId": "t", "status": {"type": kind}}));
+        let of = json!({"threadId": "t", "turn": {"id": turn}});
+        vec![status("active"), told("turn/started", of.clone()), status("idle"), told("turn/completed", of)]
+    };
+    let request = |method: &str| {
+        let message = json!({"id": 1, "method": method, "params": {"threadId": "t"}});
+        Record { conn: "c".into(), what: What::Client(message), request: method.into() }
+    };
+    let recorded = |refused: bool| {
+        let follows = if refused { turn("b") } else { Vec::new() };
+        let begins = [request("turn/start")].into_iter().chain(turn("a"));
+        let refused = [request("thread/compact/start"), server(json!({"id": 1, "result": {}}))].into_iter();
+        begins.chain(refused).chain(follows).chain([request("turn/start")]).chain(turn("c")).collect::<Vec<_>>()
+    };
+    let text = |records: Vec<Record>| -> Vec<String> {
+        let text = |record: Record| match record.what {
+            What::Client(message) | What::Server(message) => message.to_string(),
+            What::ClientRaw(text) => text,
+        };
+        records.into_iter().map(text).collect()
+    };
+    let records = recorded(true);
+    assert_eq!(text(Refused::of(&records).without(records)), text(recorded(false)));
 }
