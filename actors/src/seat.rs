@@ -174,7 +174,7 @@ pub struct SeatView {
     pub paused: Option<Paused>,
     /// Its request waits for the provider's limits.
     pub queued: Option<Queued>,
-    /// A pending input wants a turn.
+    /// A pending input wants a turn, or a command of the user is to run.
     pub wakes: bool,
     /// Whom it asks and how it works, as its thread has it.
     pub asking: Asking,
@@ -293,7 +293,7 @@ impl SeatView {
             error: last.and_then(|turn| turn.error.clone()),
             paused: agent.turn.as_ref().and_then(|turn| turn.paused.clone()),
             queued: None,
-            wakes: agent.inbox.wakes(),
+            wakes: agent.inbox.wakes() || agent.has_new_shells(),
             asking: agent.asking.clone(),
             promised: agent.inbox.promised(),
             out_of_service: false,

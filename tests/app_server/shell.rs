@@ -151,6 +151,7 @@ async fn beside_a_turn_it_is_shown_in_it_and_ends_with_its_interrupt() {
     turns_ended(&client, 3).await;
     let asked = world.model.received().into_iter().rfind(|request| request.method == "POST").unwrap();
     let commands = said(&asked.input()).into_iter().filter(|said| said.starts_with("<user_shell_command>"));
+    // Codex forgets what ended before an interrupt and was not told yet.
     assert_eq!(commands.count(), 3);
 }
 
@@ -187,6 +188,6 @@ async fn what_cannot_be_run_is_refused_and_a_closing_server_ends_what_runs() {
     client.initialize("test").await;
     let resumed = client.ask(1, "thread/resume", json!({"threadId": thread})).await.unwrap();
     let turn = &resumed["thread"]["turns"][0];
-    assert_eq!((&turn["status"], &turn["items"][0]["status"]), (&json!("completed"), &json!("failed")));
+    assert_eq!((&turn["status"], &turn["items"][0]["status"]), (&json!("interrupted"), &json!("failed")));
     assert!(!world.project().join("file").exists());
 }

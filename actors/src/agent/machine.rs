@@ -90,7 +90,7 @@ impl Machine {
     /// True if nothing is open and nothing is to be done: the incarnation may go.
     pub fn may_sleep(&self) -> bool {
         let agent = &self.agent;
-        if agent.inbox.shells().next().is_some() {
+        if agent.has_open_shells() {
             return false;
         }
         let due = agent.due().last();
@@ -461,7 +461,6 @@ impl<'a> Step<'a, '_> {
         }
         match turn.phase() {
             Phase::Final => return self.complete(turn),
-            Phase::Shell => return self.shell_turn(turn),
             Phase::Calls if self.volatile.closing == Closing::Loading && self.close_asked(turn) => {
                 return;
             }

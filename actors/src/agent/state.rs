@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use sapwood_protocol::ids::InputId;
 use sapwood_protocol::item::{ItemView, message_text};
 use sapwood_protocol::line::{Cause, EarlyOutput};
 use sapwood_protocol::own::{Adopted, Manner, Outcome, Own, ShellStarted, Spawn, ThreadSettings};
@@ -498,6 +499,17 @@ impl Agent {
         let is_root = self.identity.as_ref().is_some_and(|identity| identity.parent.is_none());
         let last = self.last_turn.as_ref().filter(|_| self.turn.is_none())?;
         (last.outcome == Outcome::Lost || is_root && last.outcome == Outcome::Failed).then_some(last)
+    }
+
+    /// True if a command of the user was accepted and has not ended.
+    pub fn has_open_shells(&self) -> bool {
+        let has_ended = |id: &InputId| self.shells.iter().any(|shell| shell.input == *id && shell.said.is_some());
+        self.inbox.shells().any(|id| !has_ended(id))
+    }
+
+    /// True if a command of the user was accepted and has not begun.
+    pub fn has_new_shells(&self) -> bool {
+        self.inbox.shells().any(|id| self.shells.iter().all(|shell| shell.input != *id))
     }
 
     /// True while the open turn only waits: nothing runs, no slot is held, and process death changes nothing.

@@ -61,6 +61,15 @@ fn answers_are_heard_once() {
     run(Chaos { asks: true, crashes: 1, lag: true, ..Chaos::NONE }, seeds() / 4);
 }
 
+/// A user says more, interrupts what began and what has yet to, and runs commands of his own: nothing of it is lost or done twice.
+#[test]
+fn what_a_user_does_meanwhile_is_done_once() {
+    run(Chaos { acts: 6, ..Chaos::NONE }, seeds() / 4);
+    run(Chaos { acts: 6, kills: 3, ..Chaos::NONE }, seeds() / 2);
+    run(Chaos { acts: 6, crashes: 2, asks: true, ..Chaos::NONE }, seeds() / 4);
+    run(Chaos { acts: 6, kills: 2, crashes: 2, failures: 2, limits: 1, asks: true, ..Chaos::NONE }, seeds() / 4);
+}
+
 /// Effects wait for the disk. Nothing is killed here: what an admission promises is the durability `process`.
 #[test]
 fn a_disk_that_lags_holds_effects_back() {

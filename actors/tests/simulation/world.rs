@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sapwood_actors::agent::effect::{ExecCall, Planned, Timer, ToolEnd, ToolResult, Typing};
+use sapwood_actors::agent::effect::{ExecCall, Interrupter, Planned, Timer, ToolEnd, ToolResult, Typing};
 use sapwood_actors::agent::settings::OnUsageLimit;
 use sapwood_actors::agent::{Agent, Input, Settings};
 use sapwood_actors::clock::Clock;
@@ -23,7 +23,7 @@ use sapwood_model::{ModelError, Request, Script};
 use sapwood_protocol::approval::ApprovalPolicy;
 use sapwood_protocol::asked::Asked;
 use sapwood_protocol::line::Cause;
-use sapwood_protocol::own::{Accepted, Body, InputLane, Own, ProcessGroup};
+use sapwood_protocol::own::{Accepted, Body, InputLane, Own, ProcessGroup, Said};
 use sapwood_protocol::{CallId, Ids, Line, Millis, SessionId, ThreadId, TurnId};
 use sapwood_rollout::{Failure, Journal, Lag, MemoryJournal};
 use sapwood_supervisor::core::{self, Action, Class, Config, Event, Exit, Incarnation, Need, Ticket};
@@ -48,11 +48,13 @@ pub struct Chaos {
     pub lag: bool,
     /// People and clients are asked, and answer at any time, twice, and late.
     pub asks: bool,
+    /// What a user does meanwhile: says more, interrupts turns that began and that have yet to, runs commands of his own.
+    pub acts: u32,
 }
 
 impl Chaos {
     /// Nothing goes wrong.
-    pub const NONE: Chaos = Chaos { kills: 0, crashes: 0, failures: 0, limits: 0, lag: false, asks: false };
+    pub const NONE: Chaos = Chaos { kills: 0, crashes: 0, failures: 0, limits: 0, lag: false, asks: false, acts: 0 };
 }
 
 #[derive(Debug)]
@@ -250,6 +252,8 @@ pub struct World {
     live: BTreeMap<ThreadId, Live>,
     /// All that was ever seen to be asked.
     known: Vec<(ThreadId, Arc<Asked>)>,
+    /// The newest turn that the user was told of.
+    told: Option<TurnId>,
     seed: u64,
 }
 
@@ -297,7 +301,19 @@ impl World {
         let first =
             Accepted { id: "first".into(), place: 0, lane: InputLane::User, wake: true, from: None, body, turn: None };
         tree.make_root("/workspace", Some(&first)).unwrap();
-        Self { chaos, session, settings, disk, clock, common, tree, live: BTreeMap::new(), known: Vec::new(), seed }
+        Self {
+            chaos,
+            session,
+            settings,
+            disk,
+            clock,
+            common,
+            tree,
+            live: BTreeMap::new(),
+            known: Vec::new(),
+            told: None,
+            seed,
+        }
     }
 
     fn tree(
@@ -337,6 +353,27 @@ impl World {
         }
     }
 
+    /// The user does something. What the disk refuses was not accepted.
+    fn act_as_user(&mut self) {
+        self.chaos.acts -= 1;
+        let root = self.tree.root().unwrap();
+        let (what, id) = {
+            let mut shared = self.common.lock();
+            (shared.chance.bits() % 3, format!("user-{:016x}", shared.chance.bits()))
+        };
+        match what {
+            0 => {
+                let said = Said::text("more");
+                self.told = self.tree.turn(&root, id.as_str().into(), said, None).ok().or(self.told.take());
+            }
+            1 => {
+                let turn = self.told.clone().or_else(|| root.view().next_turn());
+                turn.into_iter().for_each(|turn| self.tree.interrupt(&root, turn, Interrupter::User));
+            }
+            _ => drop(self.tree.user_shell(&root, id.as_str().into(), "run".into(), None, None)),
+        }
+    }
+
     fn chance(&self, one_in: u64) -> bool {
         self.common.lock().chance.bits().is_multiple_of(one_in)
     }
@@ -346,6 +383,9 @@ impl World {
         for _ in 0..MAX_STEPS {
             if self.chaos.asks && self.chance(12) {
                 self.answer();
+            }
+            if self.chaos.acts > 0 && self.chance(20) {
+                self.act_as_user();
             }
             let next = {
                 let mut shared = self.common.lock();
@@ -606,8 +646,11 @@ impl World {
         let ledger = self.common.lock().ledger.clone();
         let once: BTreeSet<_> = ledger.iter().collect();
         assert_eq!(once.len(), ledger.len(), "seed {seed}: a command ran twice: {ledger:?}");
-        let free: BTreeSet<_> =
-            ledger.iter().filter(|(.., is_confined)| !is_confined).map(|(t, c, _)| (*t, c.clone())).collect();
+        let free: BTreeSet<_> = ledger
+            .iter()
+            .filter(|(_, call, is_confined)| !is_confined && !call.as_str().starts_with("user-"))
+            .map(|(t, c, _)| (*t, c.clone()))
+            .collect();
 
         let files: BTreeMap<ThreadId, Vec<Line>> = (self.disk.threads().into_iter())
             .map(|thread| (thread, self.disk.read(thread).unwrap().lines().collect()))
@@ -644,7 +687,8 @@ impl World {
             assert_eq!(*times, 1, "seed {}: {id} was consumed or settled {times} times", self.seed);
         }
         for (id, input) in &accepted {
-            assert!(gone.contains_key(id) || !input.wake, "seed {}: {id} was never begun", self.seed);
+            let is_begun = input.wake || matches!(input.body, Some(Body::Shell { .. }));
+            assert!(gone.contains_key(id) || !is_begun, "seed {}: {id} was never begun", self.seed);
         }
     }
 

@@ -171,8 +171,9 @@ fn what_a_dead_process_ran_is_not_run_again_and_what_it_did_not_is() {
     let of = |bench: &Bench| Bench::of(bench.lines.clone(), Arc::clone(&bench.settings));
     let mut loaded = of(&bench);
     let expected = ["shown:CommandExecution user!s1", "task_complete"];
-    assert_eq!(loaded.does(Input::Loaded), did(&expected, &["killLeftover(77)", "ended(Completed)"]));
-    assert!(unknown(&loaded) && loaded.machine.agent().cut_short().is_none());
+    let lost = ["shown:CommandExecution user!s1", "turn_aborted!ProcessDeath"];
+    assert_eq!(loaded.does(Input::Loaded), did(&lost, &["killLeftover(77)", "ended(Lost)"]));
+    assert!(unknown(&loaded));
     is_fold(&loaded);
     // The next incarnation of the same process hears of it before it gives it up.
     let mut next = of(&bench);
@@ -198,7 +199,7 @@ fn what_a_dead_process_ran_is_not_run_again_and_what_it_did_not_is() {
     let mut bench = Bench::root();
     shell(&mut bench, "s1");
     let mut loaded = of(&bench);
-    assert_eq!(loaded.does(Input::Loaded), did(&["task_complete"], &["ended(Completed)"]));
+    assert_eq!(loaded.does(Input::Loaded), did(&["turn_aborted!ProcessDeath"], &["ended(Lost)"]));
     let mut next = of(&loaded);
     let again = next.does(Input::Recovered { culprit: None });
     assert_eq!(again, did(&["task_started"], &["hold(s1)"]));
