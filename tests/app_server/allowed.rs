@@ -113,10 +113,6 @@ pub const ALLOWED: &[Allowed] = &[
     any("thread/list result.nextCursor", "the recorded home held older threads"),
     any("thread/list result.backwardsCursor", "the recorded home held older threads"),
     any("skills/list result.data[*].skills", "the recording holds one skill of many"),
-    kind(
-        "thread/tokenUsage/updated params.tokenUsage.last.totalTokens",
-        "after a compaction an estimate of a text that is not the recorded one",
-    ),
     any("warning", "the recorded model was unknown to the catalogue"),
     any("deprecationNotice", "what is deprecated in Codex is served here"),
     kind("* **.cliVersion", "our own version"),
