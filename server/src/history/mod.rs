@@ -19,7 +19,7 @@ mod turns;
 pub use cursor::BadCursor;
 pub use item::item;
 pub(crate) use peek::Peek;
-pub use source::{ends, read, read_rollout};
+pub use source::{Ahead, ahead, ends, read, read_rollout};
 pub use turns::{Spent, Turns};
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use sapwood_protocol::View;
 /// The head of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Peek<'a> {
+    pub(crate) timestamp: Cow<'a, str>,
     pub(crate) kind: Cow<'a, str>,
     pub(crate) ordinal: Option<u64>,
     /// The type inside the payload, where it was as easy to tell.
@@ -19,13 +20,13 @@ impl<'a> Peek<'a> {
     pub(crate) fn of(line: &'a [u8]) -> Option<Self> {
         Self::quick(line).or_else(|| {
             let view = View::parse(line).ok()?;
-            Some(Self { kind: view.kind, ordinal: view.ordinal, tag: None })
+            Some(Self { timestamp: view.timestamp, kind: view.kind, ordinal: view.ordinal, tag: None })
         })
     }
 
     fn quick(line: &'a [u8]) -> Option<Self> {
         let rest = line.strip_prefix(b"{\"timestamp\":\"")?;
-        let (_, rest) = word(rest)?;
+        let (timestamp, rest) = word(rest)?;
         let (ordinal, rest) = match rest.strip_prefix(b",\"ordinal\":") {
             Some(rest) => {
                 let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -37,7 +38,7 @@ impl<'a> Peek<'a> {
         let (kind, rest) = word(rest.strip_prefix(b",\"type\":\"")?)?;
         let rest = rest.strip_prefix(b",\"payload\":{")?;
         let tag = rest.strip_prefix(b"\"type\":\"").and_then(word).map(|(tag, _)| tag);
-        Some(Self { kind: kind.into(), ordinal, tag })
+        Some(Self { timestamp: timestamp.into(), kind: kind.into(), ordinal, tag })
     }
 }
 
@@ -55,7 +56,8 @@ mod tests {
     #[test]
     fn a_head_is_told_from_its_first_bytes_or_as_json() {
         let of = |line: &'static str| Peek::of(line.as_bytes());
-        let peek = |kind: &'static str, ordinal, tag| Some(Peek { kind: kind.into(), ordinal, tag });
+        let peek =
+            |kind: &'static str, ordinal, tag| Some(Peek { timestamp: "t".into(), kind: kind.into(), ordinal, tag });
         let quick = r#"{"timestamp":"t","ordinal":7,"type":"event_msg","payload":{"type":"task_started"}}"#;
         assert_eq!(of(quick), peek("event_msg", Some(7), Some("task_started")));
         let legacy = r#"{"timestamp":"t","type":"event_msg","payload":{"type":"user_message"}}"#;

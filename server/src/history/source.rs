@@ -2,7 +2,7 @@
 
 use sapwood_protocol::record::{HistoryBase, SessionMeta};
 use sapwood_protocol::{ThreadId, own};
-use sapwood_rollout::{Journal, OpenError, Rollout};
+use sapwood_rollout::{Journal, OpenError, Rollout, Seen};
 
 use super::cursor::{self, Anchor};
 use super::peek::Peek;
@@ -14,6 +14,27 @@ const MAX_SOURCES: usize = 64;
 /// The turns of a thread. Takes no lock and loads nothing.
 pub fn read(journal: &dyn Journal, thread: ThreadId) -> Result<Turns, OpenError> {
     read_rollout(journal, thread, &journal.read(thread)?)
+}
+
+/// Turns that were read before they are needed, and how far: what has come since is added when they are.
+pub struct Ahead {
+    turns: Turns,
+    seen: Seen,
+}
+
+/// The turns of a thread, as far as its rollout goes now.
+pub fn ahead(journal: &dyn Journal, thread: ThreadId) -> Result<Ahead, OpenError> {
+    let rollout = journal.read(thread)?;
+    Ok(Ahead { turns: read_rollout(journal, thread, &rollout)?, seen: Seen::all(&rollout) })
+}
+
+impl Ahead {
+    /// The turns as they are now. A rollout that has not only grown is read again.
+    pub fn now(mut self, journal: &dyn Journal, thread: ThreadId) -> Result<Turns, OpenError> {
+        let Some(news) = journal.news(thread, &self.seen)? else { return read(journal, thread) };
+        news.lines().for_each(|line| self.turns.apply(&line));
+        Ok(self.turns)
+    }
 }
 
 /// The same of a rollout that was already read; its sources are read from `journal`.
@@ -99,4 +120,44 @@ fn base(rollout: &Rollout) -> Option<HistoryBase> {
     let meta = |line: sapwood_protocol::Line| line.view().ok()?.payload::<SessionMeta>().ok();
     let first = |line: &sapwood_protocol::Line| line.view().is_ok_and(|view| view.kind == "session_meta");
     rollout.lines().find(first).and_then(meta)?.history_base
+}
+
+#[cfg(test)]
+mod tests {
+    use sapwood_protocol::app::turn::TurnItemsView;
+    use sapwood_protocol::{Line, Millis};
+    use sapwood_rollout::{MemoryJournal, NewThread};
+
+    use super::*;
+
+    const META: &str = r#"{"timestamp":"2026-11-21T00:00:00.000Z","ordinal":0,"type":"session_meta","payload":{"id":"01a1fb6a-a76e-71a2-bd2a-94a0af49bbef","cwd":"/","history_mode":"paginated"}}"#;
+
+    fn line(text: &str) -> Line {
+        Line::from_bytes(text.to_owned().into())
+    }
+
+    fn started(ordinal: u64) -> Line {
+        let payload = format!(r#"{{"type":"task_started","turn_id":"t{ordinal}"}}"#);
+        line(&format!(
+            r#"{{"timestamp":"2026-11-21T00:00:00.000Z","ordinal":{ordinal},"type":"event_msg","payload":{payload}}}"#
+        ))
+    }
+
+    #[test]
+    fn what_was_read_ahead_is_brought_up_to_date() {
+        let journal = MemoryJournal::new();
+        let thread: ThreadId = "01a1fb6a-a76e-71a2-bd2a-94a0af49bbef".parse().unwrap();
+        let log = journal.create(&NewThread { thread, created: Millis(1) }, &[line(META), started(1)]).unwrap();
+        let shown = |turns: Turns| {
+            let all = turns.all(TurnItemsView::Full, None);
+            all.into_iter().map(|turn| turn.id.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        let now = |ahead: Ahead| shown(ahead.now(&journal, thread).unwrap());
+        let (early, late) = (ahead(&journal, thread).unwrap(), ahead(&journal, thread).unwrap());
+        assert_eq!(now(early), ["t1"]);
+        log.append(log.fence(), Some(2), &[started(2)]).unwrap();
+        assert_eq!(now(late), ["t1", "t2"]);
+        let other = Ahead { turns: Turns::default(), seen: Seen::all(&Rollout::new("other\n".into())) };
+        assert_eq!(now(other), shown(read(&journal, thread).unwrap()), "it is read again");
+    }
 }
