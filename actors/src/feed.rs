@@ -218,6 +218,15 @@ impl Waiting {
 }
 
 impl Subscription {
+    /// The items that are open, where all news were taken: what is known of them then is what was told. Nothing while there is
+    /// more to be told.
+    pub fn open_items(&self, feed: &Feed) -> Option<Vec<OpenItem>> {
+        // Under the feed's lock nothing is published.
+        let inner = feed.0.lock();
+        let waiting = self.queue.waiting.lock();
+        (waiting.changes.is_empty() && !waiting.lagged).then(|| inner.open.clone())
+    }
+
     /// The next piece of news, if there is one.
     pub fn next(&mut self, feed: &Feed) -> Option<News> {
         let mut waiting = self.queue.waiting.lock();
@@ -304,12 +313,14 @@ mod tests {
         feed.publish(Millis(0), started("b"));
         feed.publish(Millis(0), delta("a", "z"));
         let (revision, open) = feed.open_items();
+        assert_eq!(subscription.open_items(&feed), None, "there is more to be told");
         assert_eq!((revision, open[0].parts.clone()), (5, vec![(Part::Text, "xyz".into())]));
         let mut seen = Vec::new();
         while let Some(News::Change(change)) = subscription.next(&feed) {
             seen.push((change.revision, change.event));
         }
         assert_eq!(seen, [(1, started("a")), (3, delta("a", "xy")), (4, started("b")), (5, delta("a", "z"))]);
+        assert_eq!(subscription.open_items(&feed), Some(open));
         let item = Shown::Agent { id: "a".into(), text: "xyz".into() };
         feed.publish(Millis(0), Event::ItemCompleted { turn: "t".into(), item, snapshot: None });
         feed.publish(Millis(0), delta("a", "late"));
