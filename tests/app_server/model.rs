@@ -7,12 +7,13 @@
 //! | `PATCH` | adds a file |
 //! | `SPAWN` | makes a child, waits for it |
 //! | `SPNAPP` | makes a child whose word is `APPROVE`, waits for nobody |
-//! | `ASKUSER`, `DYNTOOL` | asks the user; calls the client's tool |
+//! | `ASKUSER` | asks the user, also where it cannot |
+//! | `DYNTOOL` | calls the client's tool |
 //! | `THINK` | reasons first |
 //! | `SLOW`, `also do` | begins, and does not end |
 //! | `FAILME` | fails |
 //!
-//! After its calls, and to anything else, it echoes. A call of a tool that is not offered is left out.
+//! After its calls, and to anything else, it echoes. A call of another tool that is not offered is left out.
 
 use std::time::Duration;
 
@@ -96,7 +97,7 @@ fn next(reply: Reply, request: &Received, said: &str, outputs: usize) -> Reply {
         }
         1 if said.contains("SPAWN") && spawns => reply.function_call(&call, "collaboration", "wait_agent", &json!({})),
         0 if said.contains("SPNAPP") && spawns => spawn(reply, "APPROVE child task"),
-        0 if said.contains("ASKUSER") && offers("request_user_input") => {
+        0 if said.contains("ASKUSER") => {
             let option = |label: &str, what: &str| json!({"label": label, "description": what});
             let options = [option("A", "first"), option("B", "second")];
             let question = json!({"id": "q1", "header": "Pick", "question": "Which one?", "options": options});
