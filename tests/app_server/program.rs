@@ -108,7 +108,13 @@ impl World {
 
     /// The program on a websocket; `port` 0 for any free one.
     pub async fn over_websocket(&self, port: u16) -> Running {
+        self.over_websocket_told(port, &[]).await
+    }
+
+    /// The same, told more in its environment.
+    pub async fn over_websocket_told(&self, port: u16, env: &[(&str, &str)]) -> Running {
         let mut command = self.command(&["--listen", &format!("ws://127.0.0.1:{port}")]);
+        command.envs(env.iter().copied());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut err = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = String::new();

@@ -168,3 +168,40 @@ async fn an_answer_is_followed_by_the_next_process() {
     assert!(!client.heard().iter().any(|m| asks(&m)), "nobody is asked again");
     assert_eq!(std::fs::read_to_string(world.project().join("file")).unwrap(), "ran\n");
 }
+
+/// Of two threads that nobody looks at, the one that asks stays, also after a restart, where nobody has looked at it yet.
+#[tokio::test]
+async fn a_tree_that_waits_for_an_answer_stays_in_memory() {
+    let gate = Gate::new();
+    gate.open();
+    let world = World::new(model(&gate, Some("true"))).await;
+    let soon = [("SAPWOOD_IDLE_UNLOAD_SECS", "1")];
+    let running = world.over_websocket_told(0, &soon).await;
+    let client = running.connect().await;
+    client.initialize("first").await;
+    let params = json!({"cwd": world.project(), "approvalPolicy": "on-request", "sandbox": "workspace-write"});
+    let thread = client.ask(1, "thread/start", params).await.unwrap()["thread"]["id"].clone();
+    client.ask(2, "turn/start", json!({"threadId": thread, "input": text("begin")})).await.unwrap();
+    until(&client, "item/commandExecution/requestApproval", &thread, 1).await;
+    let of_child = |m: &Value| m["method"] == "turn/completed" && m["params"]["threadId"] != thread;
+    client.until("the end of the child", |heard| heard.iter().any(of_child).then_some(())).await;
+    stays(&client, &world, &thread).await;
+    running.kill().await;
+
+    let running = world.over_websocket_told(0, &soon).await;
+    let client = running.connect().await;
+    client.initialize("second").await;
+    client.ask(1, "thread/resume", json!({"threadId": thread})).await.unwrap();
+    until(&client, "item/commandExecution/requestApproval", &thread, 1).await;
+    stays(&client, &world, &thread).await;
+}
+
+/// Nobody looks at this thread any more, nor at a newer one, which leaves.
+async fn stays(client: &Connection, world: &World, thread: &Value) {
+    client.ask(10, "thread/unsubscribe", json!({"threadId": thread})).await.unwrap();
+    let other = client.ask(11, "thread/start", json!({"cwd": world.project()})).await.unwrap()["thread"]["id"].clone();
+    client.ask(12, "thread/unsubscribe", json!({"threadId": other})).await.unwrap();
+    until(client, "thread/closed", &other, 1).await;
+    let loaded = client.ask(13, "thread/loaded/list", json!({})).await.unwrap();
+    assert!(loaded["data"].as_array().unwrap().contains(thread), "{loaded}");
+}
