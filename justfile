@@ -52,6 +52,18 @@ bench *ARGS:
 bench-rollout:
     cargo bench -p sapwood-rollout
 
+# What it costs to resume a thread of 5,000 turns, part by part.
+bench-resume:
+    cargo bench -p sapwood-server --bench resume
+
+# What a client that reads a byte a second costs nine others.
+bench-slow-client *ARGS:
+    cargo bench --bench slow_client -- {{ARGS}}
+
+# Throw rubbish and broken requests at the app server, CASES of each kind.
+fuzz CASES="100000":
+    PROPTEST_CASES={{CASES}} cargo test -p sapwood-server --release --lib --test fuzz -- --ignored --nocapture hours
+
 # Format, then lint with warnings denied.
 lint:
     cargo fmt --all --check && cargo clippy --workspace --all-targets --features faults -- -D warnings

@@ -27,6 +27,7 @@ mod project;
 mod providers;
 mod ps;
 mod repository;
+mod rights;
 mod schema;
 mod session;
 mod settings;

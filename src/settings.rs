@@ -38,6 +38,7 @@ pub fn of(
         verbosity: config.verbosity.clone(),
         service_tier: config.service_tier.as_deref().map(tier),
         originator: originator.to_owned(),
+        developer_instructions: config.developer_instructions.as_deref().map(Into::into),
         sandbox,
         tmpdir: std::env::var("TMPDIR").ok().filter(|dir| dir.starts_with('/')),
         shell: shell().1.to_owned(),
@@ -46,6 +47,7 @@ pub fn of(
         max_depth: config.max_depth.unwrap_or(usual.max_depth),
         slots: config.slots.unwrap_or(usual.slots),
         interrupt_message: config.interrupt_message.unwrap_or(usual.interrupt_message),
+        asks_in_default_mode: config.asks_in_default_mode.unwrap_or(usual.asks_in_default_mode),
         on_usage_limit: config.on_usage_limit.unwrap_or(usual.on_usage_limit),
         wait: config.wait(),
         ..usual

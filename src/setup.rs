@@ -6,18 +6,19 @@ use std::sync::Arc;
 
 use sapwood_actors::agent::Settings;
 use sapwood_actors::agent::state::Asking;
-use sapwood_actors::{fold, git};
 use sapwood_actors::process::sandbox;
 use sapwood_actors::service::ServiceError;
 use sapwood_actors::tree::INPUT_BYTES;
+use sapwood_actors::{fold, git};
 use sapwood_protocol::approval::SandboxPolicy;
 use sapwood_rollout::FileJournal;
 
 use crate::cli::{ExecArgs, Prompt, Wanted};
-use crate::config::{Config, Places};
+use crate::config::{Config, Places, Requirements, Sandbox};
 use crate::exit::Failure;
 use crate::home::Homes;
 use crate::providers::{Choice, Providers, REHEARSAL};
+use crate::rights;
 use crate::session::{self, Found};
 use crate::settings;
 
@@ -76,7 +77,9 @@ impl Setup {
         notes.extend(providers.warnings(&choice.provider).into_iter().map(|warning| format!("warning: {warning}")));
         notes.extend(choice.notes.iter().cloned());
         tell_of_rehearsal(&choice, args.model.as_deref(), &config, &mut notes);
-        let sandbox = sandbox(args, &config, &cwd, &mut notes)?;
+        let required = Requirements::of(&homes)?;
+        notes.extend(required.warnings.iter().map(|warning| format!("warning: {warning}")));
+        let sandbox = sandbox(args, &config, &required, &cwd, &mut notes)?;
         if sandbox.confines_files() {
             sandbox::probe().map_err(|why| Failure::configuration(why.to_string()))?;
         }
@@ -90,7 +93,8 @@ impl Setup {
         }
         let settings = settings::of(&config, &providers, choice, sandbox, &originator);
         // Whoever reads the output of `exec` has no way to answer.
-        let settings = Settings { is_attended: false, ..settings };
+        let managed_instructions = required.developer_instructions.map(Into::into);
+        let settings = Settings { is_attended: false, allowed: required.allowed, managed_instructions, ..settings };
         let (shell, _) = settings::shell();
         let journal = Arc::new(FileJournal::new(home.clone()));
         let (hidden, providers) = (providers.secret_variables(), Arc::new(providers));
@@ -147,7 +151,13 @@ fn tell_of_rehearsal(choice: &Choice, flag: Option<&str>, config: &Config, notes
 }
 
 /// What commands may touch: as the command line says, else the configuration, else the most careful way.
-fn sandbox(args: &ExecArgs, config: &Config, cwd: &Path, notes: &mut Vec<String>) -> Result<SandboxPolicy, Failure> {
+fn sandbox(
+    args: &ExecArgs,
+    config: &Config,
+    required: &Requirements,
+    cwd: &Path,
+    notes: &mut Vec<String>,
+) -> Result<SandboxPolicy, Failure> {
     let rights = &config.rights;
     let flag = args.sandbox.as_deref().map(|mode| {
         rights.of_mode(mode).ok_or_else(|| {
@@ -156,8 +166,12 @@ fn sandbox(args: &ExecArgs, config: &Config, cwd: &Path, notes: &mut Vec<String>
             ))
         })
     });
-    let chosen = flag.transpose()?.or_else(|| rights.sandbox.clone());
-    let mut policy = chosen.map_or(SandboxPolicy::READ_ONLY, |chosen| chosen.policy);
+    let (flag, mut warnings) = (flag.transpose()?, Vec::new());
+    let is_said = flag.is_some();
+    let usual = Sandbox { policy: SandboxPolicy::READ_ONLY, profile: None };
+    let chosen = flag.or_else(|| rights.sandbox.clone()).unwrap_or(usual);
+    let mut policy = rights::within(chosen, is_said, required, &mut warnings)?.policy;
+    notes.extend(warnings.into_iter().map(|warning| format!("warning: {warning}")));
     let roots = args.add_dirs.iter().filter_map(|dir| cwd.join(dir).into_os_string().into_string().ok());
     match &mut policy {
         SandboxPolicy::WorkspaceWrite { writable_roots, .. } => {

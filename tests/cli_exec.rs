@@ -273,3 +273,37 @@ fn what_a_model_writes_cannot_drive_a_terminal() {
     assert!(!ran.err.contains('\u{1b}'));
     assert_eq!(ran.out, "a\u{1b}]0;owned\u{7}b\n", "a file gets what was written");
 }
+
+#[test]
+fn a_run_gets_no_more_than_the_machine_allows() {
+    let world = World::new();
+    world.write("etc/requirements.toml", "allowed_sandbox_modes = [\"read-only\"]\n");
+    let call = json!({"name": "exec_command", "arguments": {"cmd": "touch written; echo done"}});
+    let script = world.script(
+        "s",
+        json!([
+            {"on": {"user": true}, "reply": [{"call": call}]},
+            {"on": {"call": "exec_command"}, "reply": [{"text": "ok"}]},
+        ]),
+    );
+    let run = |args: &[&str]| {
+        let all = ["exec"].into_iter().chain(script.iter().map(String::as_str)).chain(args.iter().copied());
+        let machine = world.path("etc/config.toml");
+        support::Ran::of(world.sapwood(all).env("SAPWOOD_SYSTEM_CONFIG", machine).output().unwrap())
+    };
+    let why =
+        "the sandbox `danger-full-access` is not allowed on this machine (allowed_sandbox_modes in requirements.toml)";
+    let refused = run(&["-s", "danger-full-access", "write"]);
+    assert_eq!((refused.code, refused.err.contains(why)), (3, true), "{}", refused.err);
+    assert_eq!(world.rollouts().len(), 0, "nothing was started");
+    let narrowed = run(&["-c", "sandbox_mode=danger-full-access", "write"]);
+    let warned = narrowed.err.contains(&format!("warning: {why}; commands run read-only"));
+    assert_eq!((narrowed.code, warned), (0, true), "{}", narrowed.err);
+    assert!(!world.path("work/written").exists());
+    // What a run was left with that could do more gives way as well.
+    let wide = world.exec(&script, &["-s", "danger-full-access", "write"]);
+    assert_eq!((wide.code, world.path("work/written").exists()), (0, true), "{}", wide.err);
+    std::fs::remove_file(world.path("work/written")).unwrap();
+    let resumed = run(&["resume", &wide.session(), "write"]);
+    assert_eq!((resumed.code, world.path("work/written").exists()), (0, false), "{}", resumed.err);
+}

@@ -176,7 +176,7 @@ pub struct SeatView {
     pub queued: Option<Queued>,
     /// A pending input wants a turn, or a command of the user is to run.
     pub wakes: bool,
-    /// Whom it asks and how it works, as its thread has it.
+    /// Whom its next turn asks and how it works, as its thread has it.
     pub asking: Asking,
     /// The id of the turn that a pending input will start, if its sender was told one.
     pub promised: Option<TurnId>,
@@ -294,7 +294,7 @@ impl SeatView {
             paused: agent.turn.as_ref().and_then(|turn| turn.paused.clone()),
             queued: None,
             wakes: agent.inbox.wakes() || agent.has_new_shells(),
-            asking: agent.asking.clone(),
+            asking: agent.next_asking(),
             promised: agent.inbox.promised(),
             out_of_service: false,
             quiet: true,
@@ -411,6 +411,13 @@ impl Seat {
         let mut gate = self.gate.lock();
         gate.log = Some(log);
         gate.close(self.parent.is_none());
+    }
+
+    /// Its tree is down: nobody writes here any more, whoever still looks at it.
+    pub(crate) fn release(&self) {
+        let mut gate = self.gate.lock();
+        gate.occupied = false;
+        gate.log = None;
     }
 
     /// What is shown of it now.

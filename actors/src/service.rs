@@ -164,8 +164,8 @@ impl Service {
 
     /// An agent as its rollout says. It is not loaded; when it is, soon after, its rollout is not folded again.
     pub fn look(&self, thread: ThreadId) -> Result<Agent, OpenError> {
-        let (agent, read) = self.rested.read(&*self.journal, thread)?;
-        self.rested.keep(thread, read, agent.clone());
+        let (agent, seen) = self.rested.read(&*self.journal, thread)?;
+        self.rested.keep(thread, seen, agent.clone());
         Ok(agent)
     }
 
@@ -251,12 +251,14 @@ impl Running {
         self.supervisor.view().into_iter().filter_map(|row| Some((row.seat, held_up(row.phase)?))).collect()
     }
 
-    /// Ends all incarnations in order. What is open stays open in the rollouts, and goes on when it is resumed.
+    /// Ends all incarnations in order. What is open stays open in the rollouts, and goes on when it is resumed. The rollouts are
+    /// free for other writers when it returns, whoever still has the tree.
     pub async fn shutdown(self) {
         self.supervisor.shutdown().await;
         self.tree.close_terminals();
         // It ends with the supervisor; a panic of its own was already reported.
         let _ = self.ended.await;
+        self.tree.seats().iter().for_each(|seat| seat.release());
     }
 }
 
@@ -278,9 +280,9 @@ pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
     let mut root_read = None;
     while let Some((thread, spawner)) = found.pop() {
         let mut agent = match tree.rested().read(&*tree.journal, thread) {
-            Ok((agent, read)) => {
+            Ok((agent, seen)) => {
                 if thread == root {
-                    root_read = Some((agent.clone(), read));
+                    root_read = Some((agent.clone(), seen));
                 }
                 agent
             }
@@ -358,8 +360,8 @@ pub fn load(tree: &Arc<Tree>) -> Result<Vec<String>, ServiceError> {
     for (seat, agent, reason) in out_of_service {
         tree.report_quarantine(&seat, &agent, &reason);
     }
-    if let Some((agent, read)) = root_read {
-        tree.rested().keep(root, read, agent);
+    if let Some((agent, seen)) = root_read {
+        tree.rested().keep(root, seen, agent);
     }
     // Turns that will go on, and tasks that will start, have room for their reports again.
     for seat in tree.seats() {

@@ -202,10 +202,10 @@ impl Service for AppServer {
         }
     }
 
-    fn lagged(&self, connection: &Arc<Connection>, thread: &str) {
+    fn lagged(&self, connection: &Arc<Connection>, thread: &str, since: Option<&str>) {
         let Ok(id) = thread.parse() else { return };
         if let Some((tree, _)) = self.find(id) {
-            tree.with(id, |watched, teller| watched.bring_up_to_date(connection.id(), teller));
+            tree.with(id, |watched, teller| watched.bring_up_to_date(connection.id(), since, teller));
         }
     }
 

@@ -172,10 +172,10 @@ fn resolve(
     }
     let own: &Path = program.cwd();
     let cwd: PathBuf = cwd.map_or_else(|| own.to_owned(), |cwd| own.join(cwd));
-    let request = ThreadRequest { cwd: Some(cwd), permissions: profile, ..ThreadRequest::default() };
+    let request =
+        ThreadRequest { cwd: Some(cwd), permissions: profile, sandbox_policy: policy, ..ThreadRequest::default() };
     let prepared = program.thread_settings(request)?;
-    let policy = policy.unwrap_or(prepared.settings.sandbox);
-    let sandbox = mode_of(&policy, &prepared.workspace_roots).resolved();
+    let sandbox = mode_of(&prepared.settings.sandbox, &prepared.workspace_roots).resolved();
     let sandbox = sandbox.map_err(|why| RpcError::invalid(why.to_string()))?;
     Ok(Place { cwd: own.to_owned(), sandbox })
 }

@@ -23,6 +23,8 @@ pub mod rpc;
 mod server;
 mod service;
 pub mod store;
+#[cfg(test)]
+mod tests;
 mod threads;
 pub mod transport;
 

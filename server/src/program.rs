@@ -15,7 +15,7 @@ use sapwood_protocol::app::config::{
 };
 use sapwood_protocol::app::lists::{ExperimentalFeature, PermissionProfileSummary};
 use sapwood_protocol::app::models::{Model, ModelProviderCapabilities, ModelProviderListResponse};
-use sapwood_protocol::approval::{ApprovalPolicy, ApprovalsReviewer};
+use sapwood_protocol::approval::{ApprovalPolicy, ApprovalsReviewer, SandboxPolicy};
 use sapwood_protocol::ids::ThreadId;
 use serde_json::{Map, Value, json};
 
@@ -95,7 +95,7 @@ pub trait HasProgram: Send + Sync + 'static {
     fn thread_cwd(&self, thread: ThreadId) -> Option<PathBuf>;
 }
 
-/// What a client says of a thread that is started, resumed or forked.
+/// What a client says of a thread that is started, resumed, forked or set otherwise, or of a command of its own.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ThreadRequest {
     /// Where it works. Without it: where it worked, or the directory of the server.
@@ -116,14 +116,12 @@ pub struct ThreadRequest {
     pub sandbox: Option<String>,
     /// The same, by the id of a permission profile.
     pub permissions: Option<String>,
+    /// The same, all of it said.
+    pub sandbox_policy: Option<SandboxPolicy>,
     /// Keys of the configuration, for this thread alone.
     pub config: Map<String, Value>,
     /// What the model is told about its work, instead of what it is told else.
     pub base_instructions: Option<String>,
-    /// What the model is told beside it.
-    pub developer_instructions: Option<String>,
-    /// The voice of the model.
-    pub personality: Option<String>,
     /// The name that the client gave itself.
     pub originator: String,
     /// The thread goes on: what its rollout recorded of it.
@@ -141,6 +139,10 @@ pub struct Recorded {
     pub effort: Option<String>,
     /// Where it worked.
     pub cwd: Option<PathBuf>,
+    /// What its commands could touch.
+    pub sandbox: Option<SandboxPolicy>,
+    /// When a person was asked.
+    pub approval_policy: Option<ApprovalPolicy>,
 }
 
 /// What a thread begins, or goes on, with.
@@ -155,16 +157,12 @@ pub struct Prepared {
     pub workspace_roots: Vec<String>,
     /// The client named model, provider or effort: for a thread that goes on these are to be set.
     pub model_is_said: bool,
-    /// The client named rights: for a thread that goes on these are to be set.
+    /// The client said what commands may touch: for a thread that goes on this is to be set.
     pub rights_are_said: bool,
     /// The permission profile that the sandbox is, if it was chosen as one.
     pub permission_profile: Option<String>,
     /// The AGENTS.md files that the model is told, in their order.
     pub instruction_sources: Vec<PathBuf>,
-    /// What the model is told beside its base instructions.
-    pub developer_instructions: Option<String>,
-    /// The voice of the model.
-    pub personality: Option<String>,
     /// What a person should know.
     pub warnings: Vec<String>,
 }

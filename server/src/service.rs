@@ -22,10 +22,11 @@ pub trait Service: Send + Sync + Sized + 'static {
         let _ = (connection, id, answer);
     }
 
-    /// The connection did not keep up with this thread: what was queued of it, and came since, is dropped. There is room
-    /// again now, and from here on its notifications are sent again: the place to send what brings it up to date.
-    fn lagged(&self, connection: &Arc<Connection>, thread: &str) {
-        let _ = (connection, thread);
+    /// The connection did not keep up with this thread: what was queued of it, and came since, is dropped; `since` is the first
+    /// turn that any of it was about. There is room again now: the place to send what brings it up to date. Its notifications
+    /// are sent again once this returns.
+    fn lagged(&self, connection: &Arc<Connection>, thread: &str, since: Option<&str>) {
+        let _ = (connection, thread, since);
     }
 
     /// The connection is no more. Nothing that is sent to it arrives.

@@ -36,6 +36,17 @@ async fn http(bed: &Bed, path: &str, headers: &str) -> (String, String) {
     (head.lines().next().unwrap().to_owned(), body.trim_end().to_owned())
 }
 
+/// A websocket whose frames are written by hand.
+async fn upgraded(bed: &Bed) -> TcpStream {
+    let mut raw = TcpStream::connect(&bed.address).await.unwrap();
+    raw.write_all(format!("GET / HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n").as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(raw.read_u8().await.unwrap());
+    }
+    raw
+}
+
 #[tokio::test]
 async fn http_is_answered_before_a_websocket_begins() {
     let folder = tempfile::tempdir().unwrap();
@@ -159,12 +170,7 @@ async fn a_message_that_is_too_long_ends_a_websocket_with_the_reason() {
     let mut other = bed.connect().await;
     other.initialize(json!({})).await;
     // The header alone says how long it is.
-    let mut raw = TcpStream::connect(&bed.address).await.unwrap();
-    raw.write_all(format!("GET / HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n").as_bytes()).await.unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(raw.read_u8().await.unwrap());
-    }
+    let mut raw = upgraded(&bed).await;
     let mut frame = vec![0x81, 0xff];
     frame.extend_from_slice(&(sapwood_server::rpc::FRAME_BYTES as u64 + 1).to_be_bytes());
     frame.extend_from_slice(&[0; 4]);
@@ -173,6 +179,20 @@ async fn a_message_that_is_too_long_ends_a_websocket_with_the_reason() {
     raw.read_to_end(&mut close).await.unwrap();
     assert_eq!((close[0], &close[2..4]), (0x88, &1009_u16.to_be_bytes()[..]));
     assert_eq!(&close[4..], b"a message is longer than 16777216 bytes");
+    other.sync().await;
+}
+
+#[tokio::test]
+async fn a_text_message_that_is_no_text_ends_a_websocket_with_the_reason() {
+    let bed = Bed::start().await;
+    let (mut raw, mut other) = (upgraded(&bed).await, bed.connect().await);
+    other.initialize(json!({})).await;
+    // A whole text message of one byte, under a mask of zeros.
+    raw.write_all(&[0x81, 0x81, 0, 0, 0, 0, 0xff]).await.unwrap();
+    let mut close = Vec::new();
+    raw.read_to_end(&mut close).await.unwrap();
+    assert_eq!((close[0], &close[2..4]), (0x88, &1007_u16.to_be_bytes()[..]));
+    assert_eq!(&close[4..], b"a text message is not UTF-8");
     other.sync().await;
 }
 

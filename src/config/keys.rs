@@ -194,6 +194,14 @@ pub const USED: &[Key] = &[
     ),
     key("agents.max_depth", Number(0, MAX_DEPTH), "8", "Generations below the root, at most"),
     key("agents.interrupt_message", Boolean, "true", "An interrupted turn leaves a note for the model"),
+    key("features.multi_agent", Boolean, "true", "Agents may have agents of their own; `false` is a max_depth of 0"),
+    key(
+        "features.default_mode_request_user_input",
+        Boolean,
+        "false",
+        "Models may ask people questions in every mode; \
+         else in plan mode alone",
+    ),
     key(
         "features.multi_agent_v2.max_concurrent_threads_per_session",
         Number(1, MAX_SLOTS),

@@ -13,7 +13,7 @@ mod layer;
 mod merged;
 mod path;
 mod provider;
-pub mod requirements;
+mod requirements;
 mod rights;
 pub mod seen;
 mod sources;
@@ -36,6 +36,7 @@ pub use layer::{Layer, Problem, Rank};
 pub use merged::{Merged, Set};
 pub use path::KeyPath;
 pub use provider::ProviderTable;
+pub use requirements::Requirements;
 pub use rights::{PROFILES, Rights, Sandbox};
 pub use sources::{File, Places, State};
 pub use trust::Trust;
@@ -73,6 +74,7 @@ pub struct Config {
     pub developer_instructions: Option<String>,
     pub max_depth: Option<u32>,
     pub interrupt_message: Option<bool>,
+    pub asks_in_default_mode: Option<bool>,
     pub slots: Option<u32>,
     pub min_wait_ms: Option<u64>,
     pub default_wait_ms: Option<u64>,
@@ -185,7 +187,11 @@ impl Config {
         self.default_wait_ms = wait("default_wait_timeout_ms");
         self.max_wait_ms = wait("max_wait_timeout_ms");
         self.max_depth = merged.number(&["agents", "max_depth"]).and_then(|depth| depth.try_into().ok());
+        if merged.boolean(&["features", "multi_agent"]) == Some(false) {
+            self.max_depth = Some(0);
+        }
         self.interrupt_message = merged.boolean(&["agents", "interrupt_message"]);
+        self.asks_in_default_mode = merged.boolean(&["features", "default_mode_request_user_input"]);
         self.slots = slots(merged).map(|(slots, _)| slots);
         self.on_usage_limit = merged.text(&["sapwood", "on_usage_limit"]).map(|word| match &*word {
             "wait" => OnUsageLimit::Wait,

@@ -419,6 +419,8 @@ fn the_defaults_of_the_reference_are_the_defaults() {
     let v2 = |name: &str| default(&format!("features.multi_agent_v2.{name}"));
     assert_eq!(default("agents.max_depth"), usual.max_depth.to_string());
     assert_eq!(default("agents.interrupt_message"), usual.interrupt_message.to_string());
+    assert_eq!(default("features.multi_agent"), (usual.max_depth > 0).to_string());
+    assert_eq!(default("features.default_mode_request_user_input"), usual.asks_in_default_mode.to_string());
     assert_eq!(v2("max_concurrent_threads_per_session"), usual.slots.to_string());
     assert_eq!(v2("min_wait_timeout_ms"), usual.wait.min.to_string());
     assert_eq!(v2("default_wait_timeout_ms"), usual.wait.default.to_string());

@@ -22,7 +22,7 @@ use sapwood_protocol::app::models::{self, ModelProviderCapabilities, ModelProvid
 use sapwood_server::program::{Asking, Prepared, Program, ProgramError, ThreadRequest};
 use serde_json::{Map, Value};
 
-use crate::config::{Config, Places, Reading, requirements, seen};
+use crate::config::{Config, Places, Reading, Requirements, seen};
 use crate::home::Homes;
 use crate::providers::{Environment, Login, Providers};
 
@@ -103,6 +103,11 @@ impl Served {
         Ok((config, providers))
     }
 
+    /// What the machine's owner requires, as it is written now.
+    fn required(&self) -> Result<Requirements, ProgramError> {
+        Requirements::of(&self.homes).map_err(|failure| ProgramError::failed(failure.message))
+    }
+
     fn follow(&self, config: &Config) -> Arc<Providers> {
         let current = self.providers();
         if current.are_of(config) {
@@ -147,7 +152,7 @@ impl Program for Served {
     }
 
     fn requirements(&self) -> Result<ConfigRequirementsReadResponse, ProgramError> {
-        let requirements = requirements::of(&self.homes).map_err(|failure| ProgramError::failed(failure.message))?;
+        let requirements = self.required()?.wire();
         Ok(ConfigRequirementsReadResponse { supports_independent_speed_modes: true, requirements })
     }
 
@@ -168,9 +173,9 @@ impl Program for Served {
     }
 
     fn permission_profiles(&self, cwd: Option<&Path>) -> Result<Vec<PermissionProfileSummary>, ProgramError> {
-        // Profiles are built in: no directory has others.
-        let _ = cwd;
-        lists::permission_profiles(self.requirements()?.requirements.as_ref())
+        let cwd = cwd.map(|cwd| self.directory(cwd));
+        let config = usable(self.reading(cwd.as_deref(), None)).map_err(ProgramError::failed)?;
+        Ok(lists::permission_profiles(&config.rights, &self.required()?))
     }
 
     fn features(&self, cwd: Option<&Path>) -> Result<Vec<ExperimentalFeature>, ProgramError> {

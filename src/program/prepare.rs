@@ -3,21 +3,20 @@
 use std::path::Path;
 
 use sapwood_actors::agent::state::Asking;
-use sapwood_protocol::app::config::ConfigRequirements;
-use sapwood_protocol::approval::{ApprovalPolicy, SandboxPolicy};
-use sapwood_server::program::{Prepared, Program, ProgramError, Recorded, ThreadRequest};
-use serde_json::json;
+use sapwood_protocol::approval::SandboxPolicy;
+use sapwood_server::program::{Prepared, ProgramError, Recorded, ThreadRequest};
 
-use super::{Served, lists, usable};
-use crate::config::{Config, Named, Rights, Sandbox, Trust};
+use super::{Served, usable};
+use crate::config::{Named, Sandbox};
+use crate::exit::Failure;
 use crate::providers::Choice;
+use crate::rights::{self, Wanted};
 use crate::settings;
 
 impl Served {
     pub(super) fn prepare(&self, request: ThreadRequest) -> Result<Prepared, ProgramError> {
-        if request.permissions.is_some() && request.sandbox.is_some() {
-            return Err(ProgramError::invalid("`permissions` cannot be combined with `sandbox`"));
-        }
+        let said = (request.sandbox.as_deref(), request.permissions.as_deref(), request.sandbox_policy);
+        let wanted = wanted(said)?;
         if request.model.as_deref().is_some_and(|model| model.trim().is_empty()) {
             return Err(ProgramError::invalid("`model` is empty: name a model, or leave it out"));
         }
@@ -36,28 +35,34 @@ impl Served {
             config.provider = Some(Named { id, place: "modelProvider".to_owned() });
         }
         config.model_is_said = model_is_said;
-        let recorded = request.resume.map(asking);
+        let required = self.required()?;
+        let allowed = required.allowed.clone();
+        warnings.extend(required.warnings.iter().cloned());
+        if let Some(recorded) = &request.resume {
+            warnings.extend(rights::recorded(recorded.sandbox.as_ref(), recorded.approval_policy, &allowed));
+        }
+        let recorded = request.resume.as_ref().map(asking);
         let choice = Choice::new(&config, request.model.as_deref(), recorded.as_ref(), &providers)
             .map_err(|failure| ProgramError::invalid(failure.message))?;
         if !providers.knows(&choice.provider) {
             return Err(ProgramError::UnknownProvider { provider: choice.provider });
         }
         warnings.extend(providers.warnings(&choice.provider));
-        let requirements = self.requirements()?.requirements;
-        let rights_are_said =
-            request.sandbox.is_some() || request.permissions.is_some() || request.approval_policy.is_some();
-        let wanted = (request.sandbox.as_deref(), request.permissions.as_deref());
-        let Sandbox { mut policy, profile } = sandbox(&config, wanted, requirements.as_ref(), &mut warnings)?;
+        let rights_are_said = wanted.is_some();
+        let Sandbox { mut policy, profile } =
+            rights::sandbox(&config, wanted, &required, &mut warnings).map_err(refused)?;
         if let SandboxPolicy::WorkspaceWrite { writable_roots, .. } = &mut policy {
             settings::make_absolute(writable_roots, &cwd);
         }
-        let approval_policy = approvals(&config, request.approval_policy, requirements.as_ref(), &mut warnings)?;
+        let approval_policy = rights::approval_policy(&config, request.approval_policy, &allowed, &mut warnings);
+        let approvals_reviewer = rights::reviewer(&config, request.approvals_reviewer, &allowed, &mut warnings);
         let mut settings = settings::of(&config, &providers, choice, policy, &request.originator);
         // What a thread's own lines say counts: a client changes it by lines.
         (settings.model_is_said, settings.manner_is_said) = (false, false);
-        settings.approval_policy = approval_policy;
-        settings.approvals_reviewer =
-            request.approvals_reviewer.or(config.rights.approvals_reviewer).unwrap_or_default();
+        settings.approval_policy = approval_policy.map_err(refused)?;
+        settings.approvals_reviewer = approvals_reviewer.map_err(refused)?;
+        settings.allowed = allowed;
+        settings.managed_instructions = required.developer_instructions.map(Into::into);
         if let Some(tier) = request.service_tier {
             settings.service_tier = tier.as_deref().map(settings::tier);
         }
@@ -77,98 +82,35 @@ impl Served {
             rights_are_said,
             permission_profile: profile.map(str::to_owned),
             instruction_sources,
-            developer_instructions: request.developer_instructions.or(config.developer_instructions),
-            personality: request.personality,
             warnings,
         })
     }
 }
 
-fn asking(recorded: Recorded) -> Asking {
+fn asking(recorded: &Recorded) -> Asking {
+    let text = |value: &Option<String>| value.as_deref().map(Into::into);
     Asking {
-        provider: recorded.provider.map(Into::into),
-        model: recorded.model.map(Into::into),
-        effort: recorded.effort.map(Into::into),
+        provider: text(&recorded.provider),
+        model: text(&recorded.model),
+        effort: text(&recorded.effort),
         ..Asking::default()
     }
 }
 
-/// What commands may touch: as the client says, as is configured, or as the project is trusted.
-fn sandbox(
-    config: &Config,
-    (mode, profile): (Option<&str>, Option<&str>),
-    requirements: Option<&ConfigRequirements>,
-    warnings: &mut Vec<String>,
-) -> Result<Sandbox, ProgramError> {
-    let rights = &config.rights;
-    let said = match (mode, profile) {
-        (Some(mode), _) => {
-            let none = || {
-                ProgramError::invalid(format!(
-                    "unknown sandbox mode `{mode}`; there are read-only, workspace-write and danger-full-access"
-                ))
-            };
-            Some(rights.of_mode(mode).ok_or_else(none)?)
-        }
-        (None, Some(id)) => {
-            let none = || {
-                ProgramError::invalid(format!(
-                    "unknown permission profile `{id}`; permissionProfile/list says which ones there are"
-                ))
-            };
-            Some(rights.of_profile(id).ok_or_else(none)?)
-        }
-        (None, None) => None,
-    };
-    let is_said = said.is_some();
-    let chosen = said.or_else(|| rights.sandbox.clone()).or_else(|| by_trust(rights, config.trust));
-    let chosen = chosen.unwrap_or(Sandbox { policy: SandboxPolicy::READ_ONLY, profile: Some(":read-only") });
-    let name = chosen.policy.name();
-    if lists::allows(requirements, name) {
-        return Ok(chosen);
-    }
-    let why =
-        format!("the sandbox `{name}` is not allowed on this machine (allowed_sandbox_modes in requirements.toml)");
-    if is_said {
-        return Err(ProgramError::invalid(why));
-    }
-    // The most careful one is never too much.
-    warnings.push(format!("{why}; commands run read-only"));
-    Ok(Sandbox { policy: SandboxPolicy::READ_ONLY, profile: None })
-}
-
-/// Where a person said something of the project, agents may write in it: in one that is not trusted they ask first.
-fn by_trust(rights: &Rights, trust: Trust) -> Option<Sandbox> {
-    match trust {
-        Trust::Trusted | Trust::Untrusted => rights.of_profile(":workspace"),
-        Trust::Unknown => None,
+/// What a client wants commands to be able to touch, in the one way in which it says it.
+fn wanted<'a>(
+    said: (Option<&'a str>, Option<&'a str>, Option<SandboxPolicy>),
+) -> Result<Option<Wanted<'a>>, ProgramError> {
+    match said {
+        (None, None, None) => Ok(None),
+        (Some(mode), None, None) => Ok(Some(Wanted::Mode(mode))),
+        (None, Some(id), None) => Ok(Some(Wanted::Profile(id))),
+        (None, None, Some(policy)) => Ok(Some(Wanted::Policy(policy))),
+        (Some(_), Some(_), _) => Err(ProgramError::invalid("`permissions` cannot be combined with `sandbox`")),
+        (_, _, Some(_)) => Err(ProgramError::invalid("`sandboxPolicy` cannot be combined with another sandbox")),
     }
 }
 
-fn approvals(
-    config: &Config,
-    said: Option<ApprovalPolicy>,
-    requirements: Option<&ConfigRequirements>,
-    warnings: &mut Vec<String>,
-) -> Result<ApprovalPolicy, ProgramError> {
-    let usual = if config.trust == Trust::Untrusted { ApprovalPolicy::Untrusted } else { ApprovalPolicy::OnRequest };
-    let policy = said.or(config.rights.approval_policy).unwrap_or(usual);
-    let Some(allowed) = requirements.and_then(|requirements| requirements.allowed_approval_policies.as_ref()) else {
-        return Ok(policy);
-    };
-    let named = json!(policy);
-    if allowed.contains(&named) {
-        return Ok(policy);
-    }
-    let why = format!(
-        "the approval policy {named} is not allowed on this machine (allowed_approval_policies in requirements.toml)"
-    );
-    let first = allowed.iter().find_map(|own| serde_json::from_value::<ApprovalPolicy>(own.clone()).ok());
-    match first {
-        Some(first) if said.is_none() => {
-            warnings.push(format!("{why}; {} holds", json!(first)));
-            Ok(first)
-        }
-        _ => Err(ProgramError::invalid(why)),
-    }
+fn refused(failure: Failure) -> ProgramError {
+    ProgramError::invalid(failure.message)
 }

@@ -218,7 +218,9 @@ fn what_the_machine_proposes_is_layered_shown_and_not_applied() {
     let expected = json!({
         "supportsIndependentSpeedModes": true,
         "requirements": {
-            "allowedApprovalPolicies": ["never"], "allowedSandboxModes": ["read-only", "workspace-write"],
+            "additionalDeveloperInstructions": null, "allowedApprovalPolicies": ["never"],
+            "allowedApprovalsReviewers": null, "allowedPermissionProfiles": null,
+            "allowedSandboxModes": ["read-only", "workspace-write"], "defaultPermissions": null,
             "models": {"newThread": {"model": "ours", "modelReasoningEffort": null, "serviceTier": "fast"}},
         },
     });
@@ -233,6 +235,54 @@ fn what_the_machine_proposes_is_layered_shown_and_not_applied() {
     assert_eq!(World::new(&[]).served().requirements().unwrap().requirements, None);
     let wrong = World::new(&[("etc/codex/requirements.toml", "allowed_sandbox_modes = 1\n")]);
     assert!(matches!(wrong.served().requirements(), Err(ProgramError::Failed { .. })));
+}
+
+#[test]
+fn what_the_machine_requires_is_kept() {
+    let required = "allowed_approvals_reviewers = [\"auto_review\"]\ndefault_permissions = \":workspace\"\n\
+                    additional_developer_instructions = \"be safe\"\nlog_dir = \"x\"\n\
+                    [allowed_permission_profiles]\n\":workspace\" = true\n\":read-only\" = true\n";
+    let world = World::new(&[("home/config.toml", MINE), ("etc/codex/requirements.toml", required)]);
+    let served = world.served();
+    let read = serde_json::to_value(served.requirements().unwrap().requirements).unwrap();
+    let expected = json!({
+        "additionalDeveloperInstructions": "be safe", "allowedApprovalPolicies": null,
+        "allowedApprovalsReviewers": ["auto_review"],
+        "allowedPermissionProfiles": {":read-only": true, ":workspace": true}, "allowedSandboxModes": null,
+        "defaultPermissions": ":workspace", "models": null,
+    });
+    assert_eq!(read, expected);
+    let allowed: Vec<bool> = served.permission_profiles(None).unwrap().iter().map(|profile| profile.allowed).collect();
+    assert_eq!(allowed, [true, true, false]);
+    let begun = served.thread_settings(ThreadRequest::default()).unwrap();
+    let file = world.base.join("etc/codex/requirements.toml");
+    assert_eq!(begun.warnings, [format!("{}: `log_dir` is not enforced in this version", file.display())]);
+    assert_eq!(begun.permission_profile.as_deref(), Some(":workspace"), "nobody chose another");
+    assert_eq!(begun.settings.approvals_reviewer, ApprovalsReviewer::AutoReview);
+    assert_eq!(begun.settings.managed_instructions.as_deref(), Some("be safe"));
+    let modes: Vec<&str> =
+        begun.settings.allowed.sandboxes.iter().flat_map(|own| own.iter().map(|own| &**own)).collect();
+    assert_eq!(modes, ["read-only", "workspace-write"]);
+    let danger = || SandboxPolicy::DangerFullAccess;
+    let refused = |request: ThreadRequest| served.thread_settings(request).unwrap_err().to_string();
+    assert_eq!(
+        refused(ThreadRequest { permissions: Some(":danger-full-access".into()), ..ThreadRequest::default() }),
+        "the permission profile `:danger-full-access` is not allowed on this machine (allowed_permission_profiles in \
+         requirements.toml)"
+    );
+    for request in [
+        ThreadRequest { sandbox: Some("danger-full-access".into()), ..ThreadRequest::default() },
+        ThreadRequest { sandbox_policy: Some(danger()), ..ThreadRequest::default() },
+    ] {
+        let why = "the sandbox `danger-full-access` is not allowed on this machine (allowed_permission_profiles in \
+                   requirements.toml)";
+        assert_eq!(refused(request), why);
+    }
+    let user = ThreadRequest { approvals_reviewer: Some(ApprovalsReviewer::User), ..ThreadRequest::default() };
+    assert_eq!(
+        refused(user),
+        "the approvals reviewer \"user\" is not allowed on this machine (allowed_approvals_reviewers in requirements.toml)"
+    );
 }
 
 /// What a thread gets, as a client sees it.
@@ -287,12 +337,12 @@ fn a_thread_begins_with_what_its_client_says_first() {
     assert_eq!(plain.workspace_roots, [world.base.join("repo").to_str().unwrap()]);
     assert_eq!(plain.instruction_sources, ["home/AGENTS.md", "repo/AGENTS.md"].map(|file| world.base.join(file)));
     assert_eq!(plain.settings.agents_md.as_deref(), Some("g\n\n--- project-doc ---\n\nhi"));
-    assert_eq!(plain.developer_instructions.as_deref(), Some("be kind"));
+    assert_eq!(plain.settings.developer_instructions.as_deref(), Some("be kind"));
     assert_eq!((plain.model_is_said, plain.rights_are_said, plain.warnings), (false, false, Vec::<String>::new()));
     let config = json!({
         "model": "cm", "model_reasoning_effort": "high", "sandbox_workspace_write": {"network_access": true},
         "mcp_servers.codex_tui": {"url": "http://x"}, "nope.x": 1, "features.plugins": false,
-        "model_providers.other.base_url": "http://x",
+        "model_providers.other.base_url": "http://x", "developer_instructions": "dev",
     });
     let request = ThreadRequest {
         config: config.as_object().unwrap().clone(),
@@ -301,14 +351,13 @@ fn a_thread_begins_with_what_its_client_says_first() {
         service_tier: Some(Some("fast".into())),
         sandbox: Some("workspace-write".into()),
         base_instructions: Some("base".into()),
-        developer_instructions: Some("dev".into()),
         ..ThreadRequest::default()
     };
     let said = served.thread_settings(request.clone()).unwrap();
     assert_eq!((&*said.settings.model, said.settings.effort.as_deref()), ("cm", Some("high")));
     assert!(said.settings.sandbox.has_network());
     assert_eq!((said.settings.service_tier.as_deref(), &*said.settings.base_instructions), (Some("priority"), "base"));
-    assert_eq!(said.developer_instructions.as_deref(), Some("dev"));
+    assert_eq!(said.settings.developer_instructions.as_deref(), Some("dev"));
     assert_eq!((said.model_is_said, said.rights_are_said), (true, true));
     assert_eq!(said.settings.approvals_reviewer, ApprovalsReviewer::AutoReview);
     assert_eq!(said.warnings.len(), 2, "an unknown key, and one that is not for a thread: {:?}", said.warnings);
@@ -324,6 +373,7 @@ fn a_thread_that_goes_on_keeps_its_model_and_place() {
         model: Some("old".into()),
         effort: Some("low".into()),
         cwd: Some(world.base.join("elsewhere")),
+        ..Recorded::default()
     };
     let resume = ThreadRequest { resume: Some(recorded), ..ThreadRequest::default() };
     let kept = world.served().thread_settings(resume.clone()).unwrap();

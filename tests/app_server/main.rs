@@ -4,6 +4,7 @@
 
 mod allowed;
 mod asked_again;
+mod bad_input;
 mod client;
 mod compare;
 mod ids;
@@ -13,8 +14,10 @@ mod promised;
 mod queue;
 mod recorded;
 mod replay;
+mod rights;
 mod schema;
 mod shell;
 mod trace;
 mod transcript;
 mod turns;
+mod voice;

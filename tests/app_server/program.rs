@@ -49,6 +49,12 @@ impl World {
         self.path("project")
     }
 
+    /// What the machine's owner requires from the next start on.
+    pub fn requires(&self, text: &str) {
+        std::fs::create_dir_all(self.path("etc")).unwrap();
+        std::fs::write(self.path("etc/requirements.toml"), text).unwrap();
+    }
+
     /// The folder that all of it is in, as the program sees it.
     pub fn root(&self) -> String {
         self.dir.path().canonicalize().unwrap().to_str().unwrap().to_owned()
@@ -75,7 +81,10 @@ impl World {
         let program = std::env::var_os("APP_SERVER_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_sapwood").into());
         let mut command = Command::new(program);
         command.arg("app-server").args(args).env_clear().current_dir(self.project()).kill_on_drop(true);
-        command.env("PATH", std::env::var_os("PATH").unwrap()).env("TZ", "Etc/UTC").env("SAPWOOD_SYSTEM_CONFIG", "");
+        command.env("PATH", std::env::var_os("PATH").unwrap()).env("TZ", "Etc/UTC");
+        let machine = self.path("etc/config.toml");
+        let is_required = machine.with_file_name("requirements.toml").exists();
+        command.env("SAPWOOD_SYSTEM_CONFIG", if is_required { machine.as_os_str() } else { "".as_ref() });
         let homes = [("HOME", self.dir.path()), ("CODEX_HOME", &self.home()), ("SAPWOOD_HOME", &self.home())];
         command.envs(homes.map(|(name, path): (_, &Path)| (name, path.as_os_str())));
         command
@@ -142,6 +151,11 @@ impl Running {
     /// One more client.
     pub async fn connect(&self) -> Connection {
         Connection::over_websocket(&self.url).await
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap()
     }
 
     /// The port it listens on.

@@ -11,7 +11,6 @@ macro_rules! recordings {
     ($($name:ident: $names:expr, $transport:expr;)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            #[ignore = "the app server cannot do all of it yet"]
             async fn $name() {
                 as_recorded(&$names, $transport).await;
             }
@@ -34,7 +33,6 @@ recordings! {
 
 /// Recorded with a server that answered with as little as clients need, so its values say nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the app server cannot do all of it yet"]
 async fn what_clients_ask_of_a_minimal_server_is_answered_validly() {
     Replay::of(&["minimal-server-python-sdk"], Stdio).await.assert_valid();
     Replay::of(&["minimal-server-tui"], Websocket).await.assert_valid();

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use sapwood_protocol::Millis;
 use sapwood_protocol::approval::ApprovalsReviewer;
 use sapwood_protocol::asked::{Answered, Asked, Resolution, What};
 use sapwood_protocol::ids::AskId;
@@ -40,6 +41,11 @@ impl Refusal {
     fn aborted() -> Self {
         Self { text: ABORTED_BY_USER.to_owned(), end: ItemEnd::Failed }
     }
+}
+
+/// How an item begins that waits for an answer. Changes of files are shown first, and then asked for.
+fn begins(item: &Value, what: &What, at: Millis) -> Snapshot {
+    Snapshot { asks: matches!(what, What::Command(_)), ..Snapshot::begun(item, at, false) }
 }
 
 impl Step<'_, '_> {
@@ -135,7 +141,11 @@ impl Step<'_, '_> {
     /// Begins with a question of the model. True if it wrote lines.
     pub(super) fn question(&mut self, turn: &Turn, call: &Call, first: bool) -> bool {
         let identity = self.agent.identity();
-        let asker = Asker { is_root: identity.parent.is_none(), plans: self.machine.works().mode() == "plan" };
+        let asker = Asker {
+            is_root: identity.parent.is_none(),
+            plans: self.machine.works().mode() == "plan",
+            asks_in_default_mode: self.settings.asks_in_default_mode,
+        };
         let text = match questions::question(&call.input, asker) {
             Ok(what) if self.settings.is_attended => {
                 self.put(turn, call, what);
@@ -154,7 +164,7 @@ impl Step<'_, '_> {
     /// Asks, and shows what is asked for.
     pub(super) fn put(&mut self, turn: &Turn, call: &Call, what: What) {
         if let Some((item, core)) = self.waiting(call, &what) {
-            self.begun(turn, item, Some(Snapshot::begun(&core, self.ctx.now, false)));
+            self.begun(turn, item, Some(begins(&core, &what, self.ctx.now)));
         }
         self.ask_of(turn, call, what);
     }
@@ -199,7 +209,7 @@ impl Step<'_, '_> {
             let Some(call) = turn.call(&asked.call) else { continue };
             if let Some((item, core)) = self.waiting(call, &asked.what) {
                 let since = self.agent.asks.since(&call.id).unwrap_or(asked.at);
-                self.begun(turn, item, Some(Snapshot::begun(&core, since, false)));
+                self.begun(turn, item, Some(begins(&core, &asked.what, since)));
             }
             self.notify(Event::Asked { turn: turn.id.clone(), asked: Arc::clone(asked) });
         }
@@ -217,8 +227,9 @@ impl Step<'_, '_> {
     }
 
     fn resolve(&mut self, turn: &Turn, asked: &Arc<Asked>, how: Resolution) {
+        let is_withdrawn = how == Resolution::Withdrawn;
         self.batch.own(&Own::Answered(Answered { id: asked.id.clone(), how }));
-        self.notify(Event::Resolved { turn: turn.id.clone(), asked: Arc::clone(asked) });
+        self.notify(Event::Resolved { turn: turn.id.clone(), asked: Arc::clone(asked), is_withdrawn });
     }
 
     /// The turn ends: nobody is asked any more.

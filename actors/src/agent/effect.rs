@@ -583,6 +583,8 @@ pub enum Event {
         turn: TurnId,
         /// What was asked.
         asked: Arc<Asked>,
+        /// Nobody answered: the turn ends next.
+        is_withdrawn: bool,
     },
     /// The messages that wait until the agent is idle are others now.
     QueueChanged,
@@ -653,6 +655,8 @@ pub struct Snapshot {
     pub completed: Option<Millis>,
     /// A model is still saying it: it is dropped with the answer that it is of.
     pub is_streamed: bool,
+    /// It begins with a question about it: its thread waits for the answer before clients see the item, as in Codex.
+    pub asks: bool,
 }
 
 impl PartialEq for Snapshot {
@@ -664,12 +668,12 @@ impl PartialEq for Snapshot {
 impl Snapshot {
     /// An item that begins.
     pub fn begun(item: &serde_json::Value, started: Millis, is_streamed: bool) -> Self {
-        Self { item: raw(item), started, completed: None, is_streamed }
+        Self { item: raw(item), started, completed: None, is_streamed, asks: false }
     }
 
     /// An item that is complete.
     pub fn completed(item: &serde_json::Value, started: Millis, completed: Millis) -> Self {
-        Self { item: raw(item), started, completed: Some(completed), is_streamed: false }
+        Self { item: raw(item), started, completed: Some(completed), is_streamed: false, asks: false }
     }
 }
 

@@ -93,6 +93,7 @@ impl Step<'_, '_> {
         if !self.agent.context_written {
             self.first_context(works);
         }
+        self.tell_mode(works);
         self.batch.turn_context(&turn, asked, works);
         let is_new = !asked.is(&self.agent.asking) || !works.is(self.agent.asking.manner.as_ref());
         if !is_said && (is_new || !self.agent.context_written) {
@@ -113,14 +114,34 @@ impl Step<'_, '_> {
     fn first_context(&mut self, works: Works<'_>) {
         let identity = self.agent.identity();
         let now = self.ctx.now;
-        let hint = prompt::multi_agent_hint(&identity.path, self.settings);
-        self.batch.item(&Item::text(self.ctx.ids.item("msg", now), Role::Developer, hint), None);
+        if let Some(text) = works.developer_instructions() {
+            self.batch.item(&Item::text(self.ctx.ids.item("msg", now), Role::Developer, text), None);
+        }
+        // Alone and for ever so, it is told nothing of a team.
+        if self.settings.max_depth > 0 {
+            let hint = prompt::multi_agent_hint(&identity.path, self.settings);
+            self.batch.item(&Item::text(self.ctx.ids.item("msg", now), Role::Developer, hint), None);
+        }
         if let Some(text) = &self.settings.agents_md {
             let text = prompt::agents_md(works.cwd(), text);
             self.batch.item(&Item::text(self.ctx.ids.item("msg", now), Role::User, text), None);
         }
         let environment = prompt::environment(works, self.settings, &self.settings.date(now));
         self.batch.item(&Item::text(self.ctx.ids.item("msg", now), Role::User, environment), None);
+        if let Some(text) = &self.settings.managed_instructions {
+            let text = prompt::managed(text);
+            self.batch.item(&Item::text(self.ctx.ids.item("msg", now), Role::Developer, text), None);
+        }
+    }
+
+    /// Tells a model what its mode of collaboration says, where it was told something else or nothing. The context that
+    /// follows says that it was.
+    fn tell_mode(&mut self, works: Works<'_>) {
+        let is_new = |said: &&str| !said.is_empty() && self.agent.mode_told.as_deref() != Some(*said);
+        if let Some(said) = works.mode_instructions().filter(is_new) {
+            let text = prompt::mode(said);
+            self.batch.item(&Item::text(self.ctx.ids.item("msg", self.ctx.now), Role::Developer, text), None);
+        }
     }
 
     /// Puts pending inputs into history: mail first, then what users said.
@@ -186,6 +207,7 @@ impl Step<'_, '_> {
             // They come after what a model is told first, which no turn has told it yet.
             let asking = self.agent.asking.clone();
             self.first_context(self.works(&asking));
+            self.tell_mode(self.works(&asking));
             let turn = self.ctx.ids.turn(self.ctx.now);
             let turn = TurnOrigin { root_turn: turn.clone(), turn };
             let (asked, works) = (Asked::by(&asking, self.settings), self.works(&asking));

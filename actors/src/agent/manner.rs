@@ -1,4 +1,4 @@
-//! How an agent works: what the run says, what its thread has, and what its turn keeps.
+//! How an agent works: what the run says, what its thread has, and what its turn keeps; and no more than is allowed.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use sapwood_protocol::approval::{
 };
 use sapwood_protocol::own::Manner;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::settings::Settings;
@@ -17,6 +18,8 @@ use super::settings::Settings;
 #[derive(Clone, Copy, Debug)]
 pub struct Works<'a> {
     own: Option<&'a Manner>,
+    /// What the thread tells its model, whatever the run says of how it works.
+    told: Option<&'a Arc<str>>,
     /// The directory that the thread was born in.
     home: &'a str,
     run: &'a Settings,
@@ -25,7 +28,8 @@ pub struct Works<'a> {
 impl<'a> Works<'a> {
     /// The thread says `own`, and was born in `home`.
     pub fn by(own: Option<&'a Manner>, home: &'a str, run: &'a Settings) -> Self {
-        Self { own: own.filter(|_| !run.manner_is_said), home, run }
+        let told = own.and_then(|own| own.developer_instructions.as_ref());
+        Self { own: own.filter(|_| !run.manner_is_said), told, home, run }
     }
 
     fn own<T: ?Sized>(&self, read: impl Fn(&'a Manner) -> Option<&'a T>) -> Option<&'a T> {
@@ -47,17 +51,19 @@ impl<'a> Works<'a> {
 
     /// When a person is asked.
     pub fn approval_policy(&self) -> ApprovalPolicy {
-        *self.own(|own| own.approval_policy.as_ref()).unwrap_or(&self.run.approval_policy)
+        let wanted = self.own(|own| own.approval_policy.as_ref()).unwrap_or(&self.run.approval_policy);
+        self.run.allowed.approval_policy(*wanted)
     }
 
     /// Who is asked.
     pub fn approvals_reviewer(&self) -> ApprovalsReviewer {
-        *self.own(|own| own.approvals_reviewer.as_ref()).unwrap_or(&self.run.approvals_reviewer)
+        let wanted = self.own(|own| own.approvals_reviewer.as_ref()).unwrap_or(&self.run.approvals_reviewer);
+        self.run.allowed.reviewer(*wanted)
     }
 
     /// What commands may touch.
     pub fn sandbox(&self) -> &'a SandboxPolicy {
-        self.own(|own| own.sandbox.as_ref()).unwrap_or(&self.run.sandbox)
+        self.run.allowed.sandbox(self.own(|own| own.sandbox.as_ref()).unwrap_or(&self.run.sandbox))
     }
 
     /// The form of a reasoning's summary.
@@ -78,6 +84,11 @@ impl<'a> Works<'a> {
         self.own(|own| own.personality.as_deref())
     }
 
+    /// What the model is told beside its base instructions.
+    pub fn developer_instructions(&self) -> Option<&'a str> {
+        self.told.or(self.run.developer_instructions.as_ref()).map(|text| &**text).filter(|text| !text.is_empty())
+    }
+
     /// The mode of collaboration: `default` or `plan`.
     pub fn mode(&self) -> &'a str {
         self.own(|own| own.mode.as_deref()).unwrap_or("default")
@@ -88,7 +99,7 @@ impl<'a> Works<'a> {
         self.own(|own| own.mode_instructions.as_ref()).and_then(|said| said.as_deref())
     }
 
-    /// All of it, said.
+    /// All of it, said, as far as lines of Codex's can say it.
     pub fn manner(&self) -> Manner {
         Manner {
             cwd: Some(self.cwd().into()),
@@ -99,6 +110,7 @@ impl<'a> Works<'a> {
             summary: self.summary().map(Into::into),
             service_tier: self.service_tier().map(|tier| Some(tier.into())),
             personality: self.personality().map(Into::into),
+            developer_instructions: None,
             mode: Some(self.mode().into()),
             mode_instructions: self.mode_instructions().map(|said| Some(said.into())),
         }
@@ -108,13 +120,13 @@ impl<'a> Works<'a> {
     pub(super) fn for_a_child(&self) -> Manner {
         match self.own {
             Some(own) => Manner { mode: None, mode_instructions: None, ..own.clone() },
-            None => Manner::default(),
+            None => Manner { developer_instructions: self.told.cloned(), ..Manner::default() },
         }
     }
 
     /// True if the rollout says the same.
     pub(super) fn is(&self, own: Option<&Arc<Manner>>) -> bool {
-        own.is_some_and(|own| **own == self.manner())
+        own.is_some_and(|own| Manner { developer_instructions: None, ..(**own).clone() } == self.manner())
     }
 
     /// The permissions as lines of Codex's have them.
@@ -129,10 +141,16 @@ impl<'a> Works<'a> {
     }
 }
 
-/// What a line says of how an agent works. A value of a form that is not known is as good as absent.
+/// What a line says of how an agent works and whom it asks. A value of a form that is not known is as good as absent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Recorded {
+    pub model_provider_id: Option<Arc<str>>,
+    pub model: Option<Arc<str>>,
+    /// Of a turn.
+    pub effort: Option<Arc<str>>,
+    /// Of a thread.
+    pub reasoning_effort: Option<Arc<str>>,
     cwd: Option<Arc<str>>,
     #[serde(alias = "runtime_workspace_roots")]
     workspace_roots: Option<Arc<[String]>>,
@@ -168,7 +186,7 @@ struct ModeSettings {
 }
 
 impl Recorded {
-    /// The same, as what was said.
+    /// How it works, as what was said.
     pub fn manner(self) -> Manner {
         let cwd = self.cwd.as_deref().unwrap_or_default();
         let of_profile = || self.permission_profile.as_ref().map(|profile| sandbox_of(profile, cwd));
@@ -186,6 +204,7 @@ impl Recorded {
             summary: self.reasoning_summary,
             service_tier: self.service_tier.map(Some),
             personality: self.personality,
+            developer_instructions: None,
             mode,
             mode_instructions: instructions,
         }
@@ -230,13 +249,14 @@ fn sandbox_of(profile: &PermissionProfile, cwd: &str) -> SandboxPolicy {
 pub(super) fn known<'de, T: serde::de::DeserializeOwned, D: Deserializer<'de>>(
     value: D,
 ) -> Result<Option<T>, D::Error> {
-    let value = Value::deserialize(value)?;
-    Ok(serde_json::from_value(value).ok())
+    let value = <&RawValue>::deserialize(value)?;
+    Ok(serde_json::from_str(value.get()).ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::allowed::Allowed;
 
     #[test]
     fn what_is_written_of_a_policy_is_read_again() {
@@ -256,5 +276,31 @@ mod tests {
         for policy in policies {
             assert_eq!(sandbox_of(&policy.profile("/w"), "/w"), policy);
         }
+    }
+
+    #[test]
+    fn nobody_works_with_more_than_is_allowed_whoever_said_it() {
+        let own = Manner {
+            sandbox: Some(SandboxPolicy::DangerFullAccess),
+            approval_policy: Some(ApprovalPolicy::Never),
+            developer_instructions: Some("told".into()),
+            ..Manner::default()
+        };
+        let rights = |run: &Settings| {
+            let works = Works::by(Some(&own), "/", run);
+            (works.sandbox().name(), works.approval_policy(), works.developer_instructions().map(str::to_owned))
+        };
+        let told = || Some("told".to_owned());
+        let free = Settings { manner_is_said: false, ..Settings::default() };
+        assert_eq!(rights(&free), ("danger-full-access", ApprovalPolicy::Never, told()));
+        let allowed = Allowed {
+            sandboxes: Some(["read-only".to_owned(), "workspace-write".to_owned()].into()),
+            approval_policies: Some([ApprovalPolicy::OnRequest].into()),
+            reviewers: None,
+        };
+        let held = ("read-only", ApprovalPolicy::OnRequest, told());
+        assert_eq!(rights(&Settings { allowed: allowed.clone(), ..free }), held);
+        let said = Settings { sandbox: SandboxPolicy::DangerFullAccess, allowed, ..Settings::default() };
+        assert_eq!(rights(&said), held, "also where the run says so");
     }
 }

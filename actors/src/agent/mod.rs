@@ -7,6 +7,7 @@
 //!
 //! Invariant: nothing here knows a clock, a file, a task or chance.
 
+pub mod allowed;
 pub mod approval;
 mod asked;
 mod asking_people;

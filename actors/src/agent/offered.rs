@@ -104,7 +104,8 @@ pub(super) fn people(is_root: bool) -> Vec<Value> {
     );
     let asks = function(
         questions::NAME,
-        "Asks the person up to three questions, and waits for the answers. Ask only what you cannot find out.",
+        "Asks the person up to three questions, and waits for the answers. Ask only what you cannot find out. Outside of plan \
+         mode it may be refused.",
         object(json!({"questions": {"type": "array", "items": question}}), &["questions"]),
     );
     let wishes = function(

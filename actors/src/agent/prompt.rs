@@ -153,9 +153,19 @@ pub fn environment(works: Works<'_>, settings: &Settings, date: &str) -> String 
     )
 }
 
+/// What a model is told of the mode of collaboration that it works in.
+pub fn mode(said: &str) -> String {
+    format!("<collaboration_mode>\n{said}\n</collaboration_mode>")
+}
+
 /// What a model is told of the project's AGENTS.md.
 pub fn agents_md(cwd: &str, text: &str) -> String {
     format!("<agents_md>\nInstructions from the AGENTS.md files that apply to {cwd}:\n\n{text}\n</agents_md>")
+}
+
+/// What the machine's owner has every model told.
+pub fn managed(text: &str) -> String {
+    format!("<managed_developer_instructions>\n{text}\n</managed_developer_instructions>")
 }
 
 fn xml(text: &str) -> String {

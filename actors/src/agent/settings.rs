@@ -6,6 +6,7 @@ use sapwood_protocol::Millis;
 use sapwood_protocol::approval::{ApprovalPolicy, ApprovalsReviewer, SandboxPolicy};
 use sapwood_protocol::record::Git;
 
+use super::allowed::Allowed;
 use super::approval::DynamicTools;
 
 /// The context window of a model that no catalogue knows: Codex's fallback, less the twentieth that it keeps free.
@@ -43,6 +44,10 @@ pub struct Settings {
     pub context_window: u64,
     /// What a model is told about its work; under 4 KB.
     pub base_instructions: String,
+    /// What a model is told beside its base instructions, where its thread does not say it.
+    pub developer_instructions: Option<Arc<str>>,
+    /// What the machine's owner has every model told.
+    pub managed_instructions: Option<Arc<str>>,
     /// The text of the project's AGENTS.md files, if there are any.
     pub agents_md: Option<String>,
     /// What a command may touch.
@@ -51,8 +56,12 @@ pub struct Settings {
     pub approval_policy: ApprovalPolicy,
     /// Who is asked.
     pub approvals_reviewer: ApprovalsReviewer,
+    /// What the machine's owner lets agents have, whatever is said above or recorded.
+    pub allowed: Allowed,
     /// Somebody is there who can be asked: a person, or a client in one's place.
     pub is_attended: bool,
+    /// Models may ask people questions in every mode, and not in plan mode alone.
+    pub asks_in_default_mode: bool,
     /// The folder that `TMPDIR` names, where it names one.
     pub tmpdir: Option<String>,
     /// Rights were said for this run: what rollouts recorded of how their agents work does not count.
@@ -162,11 +171,15 @@ impl Default for Settings {
             client_tools: DynamicTools::default(),
             context_window: CONTEXT_WINDOW,
             base_instructions: super::prompt::BASE_INSTRUCTIONS.into(),
+            developer_instructions: None,
+            managed_instructions: None,
             agents_md: None,
             sandbox: SandboxPolicy::READ_ONLY,
             approval_policy: ApprovalPolicy::Never,
             approvals_reviewer: ApprovalsReviewer::User,
+            allowed: Allowed::default(),
             is_attended: true,
+            asks_in_default_mode: false,
             tmpdir: None,
             manner_is_said: true,
             source: "exec",

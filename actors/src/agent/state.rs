@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sapwood_protocol::ids::InputId;
 use sapwood_protocol::item::{ItemView, message_text};
 use sapwood_protocol::line::{Cause, EarlyOutput};
-use sapwood_protocol::own::{Adopted, Manner, Outcome, Own, ShellStarted, Spawn, ThreadSettings};
+use sapwood_protocol::own::{Adopted, Body, Manner, Outcome, Own, Said, ShellStarted, Spawn, ThreadSettings};
 use sapwood_protocol::{AgentPath, CallId, Line, Millis, SessionId, ThreadId, TurnId, Usage, View};
 use serde::Deserialize;
 
@@ -19,9 +19,7 @@ use super::inbox::Inbox;
 use super::manner::Recorded;
 use super::turn::{Call, CallState, Turn};
 use super::user_shell::UserShell;
-use super::views::{
-    AppliedSettings, Compacted, Context, Event, EventError, Meta, UsageRecord, named_children, path_of_v1,
-};
+use super::views::{Compacted, Event, EventError, Meta, UsageRecord, named_children, path_of_v1};
 
 /// The durable state.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,6 +48,8 @@ pub struct Agent {
     pub window: u64,
     /// The model's first context is written.
     pub context_written: bool,
+    /// What the model was last told of the mode of collaboration that it works in.
+    pub mode_told: Option<Arc<str>>,
     /// Children that were asked for, by thread; not all of them came to exist.
     pub spawned: BTreeMap<ThreadId, Spawn>,
     /// Children that the notes of another program name.
@@ -124,13 +124,14 @@ impl Asking {
         self.works(&settings.manner);
     }
 
-    fn applied(&mut self, settings: AppliedSettings) {
-        self.provider = settings.model_provider_id.or(self.provider.take());
+    fn applied(&mut self, mut settings: Recorded) {
+        self.provider = settings.model_provider_id.take().or(self.provider.take());
         if settings.model.is_some() {
-            (self.model, self.effort) = (settings.model, settings.reasoning_effort);
+            (self.model, self.effort) = (settings.model.take(), settings.reasoning_effort.take());
         }
-        // The line says all of it: what it leaves out is not so any more.
-        let manner = settings.manner.manner();
+        // The line says all of it: what it leaves out is not so any more, but for what it cannot say.
+        let mut manner = settings.manner();
+        manner.developer_instructions = self.manner.as_ref().and_then(|own| own.developer_instructions.clone());
         if self.manner.as_deref() != Some(&manner) {
             self.manner = Some(manner.into());
         }
@@ -173,6 +174,7 @@ impl Agent {
             asking: self.asking.clone(),
             window: self.window,
             context_written: self.context_written,
+            mode_told: self.mode_told.clone(),
             ..Self::default()
         }
     }
@@ -182,6 +184,7 @@ impl Agent {
     pub fn inherit(&mut self, source: Agent) {
         self.history = source.history;
         self.context_written = source.context_written;
+        self.mode_told = source.mode_told;
         match (&mut self.identity, &source.identity) {
             // A child asks with the bytes of its spawner, and counts from zero: the tree counts both.
             (Some(own), Some(theirs)) if own.parent == Some(theirs.thread) => {
@@ -194,6 +197,19 @@ impl Agent {
             (self.asking.model, self.asking.effort) = (source.asking.model, source.asking.effort);
             self.asking.manner = source.asking.manner;
         }
+    }
+
+    /// Whom the next turn asks: as is set, and as is accepted and waits to be set.
+    pub fn next_asking(&self) -> Asking {
+        let mut asking = self.asking.clone();
+        for pending in self.inbox.pending() {
+            match &pending.accepted.body {
+                Some(Body::Settings { settings }) => asking.set(settings),
+                Some(Body::User(Said { settings: Some(settings), .. })) => asking.set(settings),
+                _ => {}
+            }
+        }
+        asking
     }
 
     /// Who it is. Asked only of an agent that was folded from a rollout, whose first line says so.
@@ -239,6 +255,13 @@ impl Agent {
             self.shells.retain(|shell| shell.input != *id);
             if let Some(turn) = &mut self.turn {
                 turn.consumes(self.inbox.get(id));
+            }
+            // What the line that applies it cannot say.
+            if let Some(Body::Settings { settings }) = self.inbox.get(id).and_then(|own| own.accepted.body.as_ref())
+                && let Some(text) = &settings.manner.developer_instructions
+            {
+                let told = Manner { developer_instructions: Some(Arc::clone(text)), ..Manner::default() };
+                self.asking.works(&told);
             }
             self.inbox.consumed(id);
         }
@@ -405,14 +428,14 @@ impl Agent {
     }
 
     fn apply_context(&mut self, view: &View<'_>) -> Result<(), sapwood_protocol::line::LineError> {
-        let context: Context = view.payload()?;
-        let recorded: Recorded = view.payload()?;
+        let mut recorded: Recorded = view.payload()?;
         self.context_written = true;
-        if context.model.is_some() {
-            self.asking.model = context.model;
-            self.asking.effort = context.effort;
+        if recorded.model.is_some() {
+            (self.asking.model, self.asking.effort) = (recorded.model.take(), recorded.effort.take());
         }
-        self.asking.works(&recorded.manner());
+        let manner = recorded.manner();
+        self.mode_told = manner.mode_instructions.clone().flatten();
+        self.asking.works(&manner);
         if let Some(turn) = &mut self.turn {
             turn.asking = Some(self.asking.clone());
         }

@@ -58,21 +58,9 @@ pub(super) struct Event<'a> {
     #[serde(default)]
     pub error: Option<EventError>,
     #[serde(default)]
-    pub thread_settings: Option<AppliedSettings>,
+    pub thread_settings: Option<Recorded>,
     #[serde(default)]
     pub num_turns: Option<u64>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct AppliedSettings {
-    #[serde(default)]
-    pub model: Option<Arc<str>>,
-    #[serde(default)]
-    pub model_provider_id: Option<Arc<str>>,
-    #[serde(default)]
-    pub reasoning_effort: Option<Arc<str>>,
-    #[serde(flatten)]
-    pub manner: Recorded,
 }
 
 #[derive(Deserialize)]
@@ -141,14 +129,6 @@ const ACTIVITY_HEAD: usize = 400;
 pub(super) struct UsageRecord {
     #[serde(default)]
     pub usage: Usage,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Context {
-    #[serde(default)]
-    pub model: Option<Arc<str>>,
-    #[serde(default)]
-    pub effort: Option<Arc<str>>,
 }
 
 #[derive(Deserialize)]

@@ -151,9 +151,13 @@ impl Tree {
     /// Accepts settings for the turns of an agent that begin after what was said to it before. They are applied in their
     /// place, and a `thread_settings_applied` line says what is then in force.
     pub fn configure(&self, seat: &Seat, id: InputId, settings: ThreadSettings) -> Result<Admitted, Refusal> {
-        let body = Some(Body::Settings { settings });
+        let body = Some(Body::Settings { settings: settings.clone() });
         let accepted = Accepted { id, place: 0, lane: InputLane::User, wake: false, from: None, body, turn: None };
         let admitted = self.admit(seat, accepted, None)?;
+        // Whoever looks before it is applied sees what the next turn has.
+        if admitted == Admitted::Now {
+            seat.view.lock().asking.set(&settings);
+        }
         self.wake(seat.thread, Need::NoSlot);
         Ok(admitted)
     }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::approval::ApprovalsReviewer;
+
 /// The params of `config/read`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -209,10 +211,18 @@ pub struct ConfigRequirementsReadResponse {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ConfigRequirements {
+    /// What every model is told beside everything else.
+    pub additional_developer_instructions: Option<String>,
     /// When a person may be asked.
     pub allowed_approval_policies: Option<Vec<Value>>,
+    /// Who may be asked.
+    pub allowed_approvals_reviewers: Option<Vec<ApprovalsReviewer>>,
+    /// Which permission profiles may be chosen: those with `true`.
+    pub allowed_permission_profiles: Option<BTreeMap<String, bool>>,
     /// Which sandboxes may be chosen.
     pub allowed_sandbox_modes: Option<Vec<String>>,
+    /// The permission profile of threads that nobody chose one for.
+    pub default_permissions: Option<String>,
     /// What is proposed for models.
     pub models: Option<ModelsRequirements>,
 }

@@ -82,6 +82,9 @@ pub struct Manner {
     /// The voice of the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub personality: Option<Arc<str>>,
+    /// What the model is told beside its base instructions, before anything is said; empty for nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub developer_instructions: Option<Arc<str>>,
     /// The mode of collaboration: `default` or `plan`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<Arc<str>>,
@@ -106,6 +109,7 @@ impl Manner {
         take(&mut self.summary, &newer.summary);
         take(&mut self.service_tier, &newer.service_tier);
         take(&mut self.personality, &newer.personality);
+        take(&mut self.developer_instructions, &newer.developer_instructions);
         take(&mut self.mode, &newer.mode);
         take(&mut self.mode_instructions, &newer.mode_instructions);
     }

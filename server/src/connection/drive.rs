@@ -10,6 +10,7 @@ use tracing::{debug, info, warn};
 
 use super::dispatch::dispatch;
 use super::ingress::{Ingress, ingress};
+use super::outbound::Lagging;
 use super::{CloseReason, Connection};
 use crate::rpc::{Frame, Nothing, early_id, too_long};
 use crate::server::Server;
@@ -158,9 +159,11 @@ async fn write<S: Service>(server: Arc<Server<S>>, connection: Arc<Connection>, 
                 break CloseReason::Gone;
             }
         }
-        if let Some((thread, dropped)) = connection.written() {
+        if let Some((thread, Lagging { dropped, since })) = connection.written() {
             warn!(connection = %connection.id(), %thread, dropped, "the client lagged, and is brought up to date");
-            server.service().lagged(&connection, &thread);
+            server.service().lagged(&connection, &thread, since.as_deref());
+            // Also where there is nothing to be told of it any more.
+            connection.catches_up(&thread);
         }
     };
     connection.close(reason);

@@ -36,7 +36,7 @@ pub use outbound::CloseReason;
 pub use registry::{CONNECTIONS, Connections, Full};
 
 use crate::rpc::{RequestId, RpcError};
-use outbound::Outbound;
+use outbound::{Lagging, Outbound};
 
 /// The number of a connection: counted in the life of the server, used once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -113,11 +113,6 @@ impl Connection {
             self.outbound.lock().tell(notification);
             self.filled.notify_one();
         }
-    }
-
-    /// Whether what is said of this thread is dropped, until there is room again.
-    pub(crate) fn lags(&self, thread: &str) -> bool {
-        self.outbound.lock().lags(thread)
     }
 
     /// Whether a notification of this name would be sent: to spare the work of making it.
@@ -211,9 +206,14 @@ impl Connection {
         }
     }
 
+    /// From here on it is told of a thread again: what it is sent next brings it up to date.
+    pub(crate) fn catches_up(&self, thread: &str) {
+        self.outbound.lock().catches_up(thread);
+    }
+
     /// What was taken is written: a thread that lags, if it can be brought up to date now.
-    pub(crate) fn written(&self) -> Option<(Arc<str>, u64)> {
-        let lagging = self.outbound.lock().take_lagging();
+    pub(crate) fn written(&self) -> Option<(Arc<str>, Lagging)> {
+        let lagging = self.outbound.lock().lagging();
         self.drained.notify_waiters();
         lagging
     }

@@ -15,6 +15,7 @@ pub struct Notification {
     method: &'static str,
     bytes: Bytes,
     thread: Option<Arc<str>>,
+    turn: Option<Arc<str>>,
     /// Where the text stands that another of the same item may be joined to, without its quotes.
     text: Option<Range<usize>>,
 }
@@ -39,13 +40,20 @@ impl Notification {
         let wire = Wire { method, params: &params, emitted_at_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX) };
         // Two texts, a number and a value that is JSON already.
         let bytes = serde_json::to_vec(&wire).unwrap_or_default();
-        Self { method, bytes: bytes.into(), thread: None, text: None }
+        Self { method, bytes: bytes.into(), thread: None, turn: None, text: None }
     }
 
     /// It is about this thread: a connection that does not keep up gets a resync of the thread instead.
     #[must_use]
     pub fn of_thread(mut self, thread: impl Into<Arc<str>>) -> Self {
         self.thread = Some(thread.into());
+        self
+    }
+
+    /// It is about this turn of its thread: a resync begins with the first turn of which something was not told.
+    #[must_use]
+    pub fn of_turn(mut self, turn: impl Into<Arc<str>>) -> Self {
+        self.turn = Some(turn.into());
         self
     }
 
@@ -64,6 +72,11 @@ impl Notification {
     /// The thread it is about.
     pub fn thread(&self) -> Option<&Arc<str>> {
         self.thread.as_ref()
+    }
+
+    /// The turn of it.
+    pub(crate) fn turn(&self) -> Option<&Arc<str>> {
+        self.turn.as_ref()
     }
 
     /// As it is on the wire.

@@ -52,6 +52,9 @@ pub enum CloseReason {
     /// One message is longer than the transport can pass over.
     #[error("a message is longer than {} bytes", crate::rpc::FRAME_BYTES)]
     TooLong,
+    /// What must be text is none.
+    #[error("a text message is not UTF-8")]
+    NotText,
     /// The client left, or its transport failed.
     #[error("the client has gone")]
     Gone,
@@ -68,7 +71,23 @@ enum Entry {
     /// An answer or a request of ours: stays until it is written.
     Kept(Bytes),
     /// A notification.
-    Loose { thread: Option<Arc<str>>, body: Body },
+    Loose { thread: Option<Arc<str>>, turn: Option<Arc<str>>, body: Body },
+}
+
+/// What was dropped of a thread.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lagging {
+    /// How many notifications.
+    pub dropped: u64,
+    /// The first turn that any of them was about.
+    pub since: Option<Arc<str>>,
+}
+
+impl Lagging {
+    fn drop(&mut self, turn: Option<&Arc<str>>) {
+        self.dropped += 1;
+        self.since = self.since.take().or_else(|| turn.cloned());
+    }
 }
 
 enum Body {
@@ -139,8 +158,8 @@ pub struct Outbound {
     kept_count: usize,
     loose_bytes: usize,
     loose_count: usize,
-    /// Threads of which notifications are dropped, with how many were.
-    lagging: BTreeMap<Arc<str>, u64>,
+    /// Threads of which notifications are dropped.
+    lagging: BTreeMap<Arc<str>, Lagging>,
     /// How many entries were taken in all: the number of the first one here.
     taken: u64,
     /// The number of the newest answer or request of ours.
@@ -182,9 +201,8 @@ impl Outbound {
         if self.closed.is_some() {
             return;
         }
-        if let Some(dropped) = notification.thread().and_then(|thread| self.lagging.get_mut(thread)) {
-            *dropped += 1;
-            return;
+        if let Some(lagging) = notification.thread().and_then(|thread| self.lagging.get_mut(thread)) {
+            return lagging.drop(notification.turn());
         }
         if let Some(more) = self.last_of(notification).and_then(|body| body.join(notification)) {
             self.loose_bytes += more;
@@ -197,17 +215,16 @@ impl Outbound {
             }
         }
         // It may be the one that was given up.
-        if let Some(dropped) = notification.thread().and_then(|thread| self.lagging.get_mut(thread)) {
-            *dropped += 1;
-            return;
+        if let Some(lagging) = notification.thread().and_then(|thread| self.lagging.get_mut(thread)) {
+            return lagging.drop(notification.turn());
         }
         self.loose_bytes += notification.bytes().len();
         self.loose_count += 1;
-        let thread = notification.thread().cloned();
+        let (thread, turn) = (notification.thread().cloned(), notification.turn().cloned());
         if let Some(thread) = &thread {
             self.newest.insert(Arc::clone(thread), self.taken + self.entries.len() as u64);
         }
-        self.entries.push_back(Entry::Loose { thread, body: Body::Shared(notification.clone()) });
+        self.entries.push_back(Entry::Loose { thread, turn, body: Body::Shared(notification.clone()) });
     }
 
     /// What was queued last of the same thread, or last of all where it is of none: between it and this one nothing of the
@@ -258,15 +275,15 @@ impl Outbound {
         !self.lagging.is_empty() && self.entries.is_empty()
     }
 
-    /// True if what is said of this thread is dropped.
-    pub fn lags(&self, thread: &str) -> bool {
-        self.lagging.contains_key(thread)
+    /// A thread that lags, with what was dropped of it, once all else is written: what brings it up to date may be long.
+    pub fn lagging(&self) -> Option<(Arc<str>, Lagging)> {
+        let first = self.lagging.first_key_value().filter(|_| self.entries.is_empty());
+        first.map(|(thread, lagging)| (Arc::clone(thread), lagging.clone()))
     }
 
-    /// A thread that lags, with how many notifications of it were dropped, once all else is written: what brings it up to
-    /// date may be long. Its notifications are queued again from now on.
-    pub fn take_lagging(&mut self) -> Option<(Arc<str>, u64)> {
-        if self.entries.is_empty() { self.lagging.pop_first() } else { None }
+    /// The notifications of a thread are queued again.
+    pub fn catches_up(&mut self, thread: &str) {
+        self.lagging.remove(thread);
     }
 
     #[cfg(test)]
@@ -300,7 +317,7 @@ impl Outbound {
     fn give_up_a_thread(&mut self) -> bool {
         let mut sums: HashMap<&Arc<str>, usize> = HashMap::new();
         for entry in &self.entries {
-            if let Entry::Loose { thread: Some(thread), body } = entry {
+            if let Entry::Loose { thread: Some(thread), body, .. } = entry {
                 *sums.entry(thread).or_default() += body.len();
             }
         }
@@ -314,20 +331,20 @@ impl Outbound {
             self.close(CloseReason::TooManyLagging);
             return false;
         }
-        let (mut bytes, mut count) = (0, 0);
+        let (mut bytes, mut lagging) = (0, Lagging::default());
         self.entries.retain(|entry| match entry {
-            Entry::Loose { thread: Some(thread), body } if *thread == most => {
+            Entry::Loose { thread: Some(thread), turn, body } if *thread == most => {
                 bytes += body.len();
-                count += 1;
+                lagging.drop(turn.as_ref());
                 false
             }
             _ => true,
         });
         self.loose_bytes -= bytes;
-        self.loose_count -= count;
+        self.loose_count -= lagging.dropped as usize;
         // Places have moved: what is queued already is joined to no more.
         self.newest.clear();
-        self.lagging.insert(most, count as u64);
+        self.lagging.insert(most, lagging);
         true
     }
 }

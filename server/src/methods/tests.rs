@@ -1,138 +1,19 @@
 //! What a client is answered, with a program that says what it is told to say.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use sapwood_protocol::app::account::{Account, GetAccountResponse};
-use sapwood_protocol::app::config::{
-    ConfigBatchWriteParams, ConfigReadResponse, ConfigRequirements, ConfigRequirementsReadResponse,
-    ConfigWriteErrorCode, ConfigWriteResponse, ModelsRequirements, NewThreadDefaults, WriteStatus,
-};
-use sapwood_protocol::app::lists::{ExperimentalFeature, FeatureStage, PermissionProfileSummary};
-use sapwood_protocol::app::models::{
-    GatewayAuth, Model, ModelProviderCapabilities, ModelProviderListResponse, ModelProviderSummary, ProviderSettings,
-    ReasoningEffortOption,
-};
 use sapwood_protocol::ids::ThreadId;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::connection::Connections;
-use crate::program::{Asking, HasProgram, Prepared, Program, ProgramError, ThreadRequest};
+use crate::program::{HasProgram, Program};
 use crate::router::{Call, Method, Reply};
 use crate::rpc::RequestId;
+use crate::tests::program::Told;
 
 const THREAD: &str = "01a1fd34-2380-76e1-9c23-8940ead12e34";
-
-/// A program whose answers are known.
-struct Told;
-
-impl Program for Told {
-    fn cwd(&self) -> &Path {
-        Path::new("/work")
-    }
-
-    fn config(&self, cwd: Option<&Path>, layers: bool) -> Result<ConfigReadResponse, ProgramError> {
-        if cwd == Some(Path::new("/broken")) {
-            return Err(ProgramError::failed("config.toml:1: `model` must be a string"));
-        }
-        let config = Map::from_iter([("cwd".to_owned(), json!(cwd))]);
-        Ok(ConfigReadResponse { config, origins: Default::default(), layers: layers.then(Vec::new) })
-    }
-
-    fn write_config(&self, write: &ConfigBatchWriteParams) -> Result<ConfigWriteResponse, ProgramError> {
-        match write.edits.first().map(|edit| &*edit.key_path) {
-            Some("refused") => Err(ProgramError::Write {
-                code: ConfigWriteErrorCode::ConfigVersionConflict,
-                message: "modified".to_owned(),
-            }),
-            first => Ok(ConfigWriteResponse {
-                status: WriteStatus::Ok,
-                version: format!("{}:{first:?}", write.edits.len()),
-                file_path: "/home/config.toml".to_owned(),
-                overridden_metadata: None,
-            }),
-        }
-    }
-
-    fn requirements(&self) -> Result<ConfigRequirementsReadResponse, ProgramError> {
-        let new_thread = NewThreadDefaults { model: Some("m".to_owned()), ..NewThreadDefaults::default() };
-        let models = Some(ModelsRequirements { new_thread: Some(new_thread) });
-        let requirements = Some(ConfigRequirements { models, ..ConfigRequirements::default() });
-        Ok(ConfigRequirementsReadResponse { supports_independent_speed_modes: true, requirements })
-    }
-
-    fn models<'a>(&'a self, provider: Option<&'a str>) -> Asking<'a, Vec<Model>> {
-        let model = |id: &str, hidden: bool| Model {
-            id: id.to_owned(),
-            model: id.to_owned(),
-            hidden,
-            default_reasoning_effort: "low".to_owned(),
-            supported_reasoning_efforts: vec![ReasoningEffortOption {
-                reasoning_effort: "low".to_owned(),
-                description: String::new(),
-            }],
-            ..Model::default()
-        };
-        let listed = match provider {
-            None => Ok(vec![model("a", false), model("b", true), model("c", false)]),
-            Some(provider) => Err(ProgramError::UnknownProvider { provider: provider.to_owned() }),
-        };
-        Box::pin(std::future::ready(listed))
-    }
-
-    fn providers(&self) -> Result<ModelProviderListResponse, ProgramError> {
-        let gateway = |auth: GatewayAuth| ProviderSettings::CustomGateway { auth };
-        let provider = |id: &str, settings: ProviderSettings| ModelProviderSummary {
-            id: id.to_owned(),
-            name: id.to_owned(),
-            can_edit: true,
-            base_url: None,
-            settings,
-        };
-        Ok(ModelProviderListResponse {
-            data: vec![
-                provider("a", gateway(GatewayAuth::None)),
-                provider("b", gateway(GatewayAuth::EnvironmentVariable { env_key: "KEY".to_owned() })),
-                provider("c", gateway(GatewayAuth::ExternallyConfigured { env_key: None })),
-                provider("openai", ProviderSettings::Openai),
-            ],
-            default_provider_id: "a".to_owned(),
-            can_change_default: true,
-        })
-    }
-
-    fn capabilities(&self) -> ModelProviderCapabilities {
-        ModelProviderCapabilities { image_generation: false, web_search: true }
-    }
-
-    fn permission_profiles(&self, _: Option<&Path>) -> Result<Vec<PermissionProfileSummary>, ProgramError> {
-        let profile = |id: &str| PermissionProfileSummary { id: id.to_owned(), description: None, allowed: true };
-        Ok([":a", ":b", ":c"].map(profile).to_vec())
-    }
-
-    fn features(&self, cwd: Option<&Path>) -> Result<Vec<ExperimentalFeature>, ProgramError> {
-        let name = cwd.map_or_else(|| "nowhere".to_owned(), |cwd| cwd.display().to_string());
-        Ok(vec![ExperimentalFeature {
-            name,
-            stage: FeatureStage::UnderDevelopment,
-            display_name: None,
-            description: None,
-            announcement: None,
-            enabled: false,
-            default_enabled: false,
-        }])
-    }
-
-    fn account(&self) -> Result<GetAccountResponse, ProgramError> {
-        let account = Account::Chatgpt { email: None, plan_type: "team".to_owned(), workspace_name: None };
-        Ok(GetAccountResponse { account: Some(account), requires_openai_auth: true, ..GetAccountResponse::default() })
-    }
-
-    fn thread_settings(&self, _: ThreadRequest) -> Result<Prepared, ProgramError> {
-        Err(ProgramError::invalid("no thread is started here"))
-    }
-}
 
 struct World {
     program: Arc<dyn Program>,
@@ -150,7 +31,7 @@ impl HasProgram for World {
 
 /// The one answer to a request: its result, or its error.
 async fn asked(method: &'static str, params: Value) -> Value {
-    let world = Arc::new(World { program: Arc::new(Told) });
+    let world = Arc::new(World { program: Arc::new(Told::default()) });
     let connections = Connections::new();
     let connection = connections.add().unwrap();
     let table: Vec<Method<World>> = super::table();
@@ -204,7 +85,8 @@ async fn configuration_is_read_and_written() {
     let requirements = json!({
         "supportsIndependentSpeedModes": true,
         "requirements": {
-            "allowedApprovalPolicies": null, "allowedSandboxModes": null,
+            "additionalDeveloperInstructions": null, "allowedApprovalPolicies": null, "allowedApprovalsReviewers": null,
+            "allowedPermissionProfiles": null, "allowedSandboxModes": null, "defaultPermissions": null,
             "models": {"newThread": {"model": "m", "modelReasoningEffort": null, "serviceTier": null}},
         },
     });

@@ -5,7 +5,7 @@
 //!
 //! - A question is asked of the subscribers of its thread, and of each new one, in the order of ids.
 //! - The first answer of somebody who was asked counts. Whatever comes later, or from others, is dropped with a line in the log.
-//! - It stays open while nobody is there. Only an answer, or whoever asked, ends it; then everybody who was asked is told.
+//! - It stays open while nobody is there. Only an answer, or whoever asked, ends it; then those who follow its thread are told.
 //!
 //! `C` names a connection.
 
@@ -34,8 +34,6 @@ struct Open<C> {
     question: Question,
     /// Who has it on the screen now.
     asked: BTreeSet<C>,
-    /// Who had it once, and is to hear that it is over: nobody who has gone.
-    told: BTreeSet<C>,
     /// Somebody has answered, and whoever asked has not said yet that it is over.
     is_answered: bool,
 }
@@ -58,8 +56,8 @@ pub struct Closed<C> {
     pub id: RequestId,
     /// The method of the server request.
     pub method: &'static str,
-    /// Those who get `serverRequest/resolved`, beside the thread's subscribers.
-    pub told: BTreeSet<C>,
+    /// Those who had it to the end.
+    pub asked: BTreeSet<C>,
 }
 
 impl<C> Default for OpenRequests<C> {
@@ -81,9 +79,7 @@ impl<C: Copy + Ord + std::fmt::Display> OpenRequests<C> {
         self.thread_of.insert(id.clone(), thread);
         let open = match self.threads.entry(thread).or_default().entry(id) {
             Entry::Occupied(open) => open.into_mut(),
-            Entry::Vacant(place) => {
-                place.insert(Open { question, asked: BTreeSet::new(), told: BTreeSet::new(), is_answered: false })
-            }
+            Entry::Vacant(place) => place.insert(Open { question, asked: BTreeSet::new(), is_answered: false }),
         };
         subscribers.into_iter().filter(|connection| open.ask(*connection)).collect()
     }
@@ -99,7 +95,7 @@ impl<C: Copy + Ord + std::fmt::Display> OpenRequests<C> {
         .collect()
     }
 
-    /// A connection no longer takes part in a thread: its answers no longer count, but it hears the end.
+    /// A connection no longer takes part in a thread: its answers no longer count, and it does not hear the end.
     pub fn unsubscribed(&mut self, thread: ThreadId, connection: C) {
         for open in self.threads.get_mut(&thread).into_iter().flat_map(BTreeMap::values_mut) {
             open.asked.remove(&connection);
@@ -110,7 +106,6 @@ impl<C: Copy + Ord + std::fmt::Display> OpenRequests<C> {
     pub fn disconnected(&mut self, connection: C) {
         for open in self.threads.values_mut().flat_map(BTreeMap::values_mut) {
             open.asked.remove(&connection);
-            open.told.remove(&connection);
         }
     }
 
@@ -187,11 +182,10 @@ impl<C: Copy + Ord + std::fmt::Display> OpenRequests<C> {
 impl<C: Copy + Ord> Open<C> {
     /// True if the connection did not have it yet.
     fn ask(&mut self, connection: C) -> bool {
-        self.told.insert(connection);
         self.asked.insert(connection)
     }
 
     fn closed(self, thread: ThreadId, id: RequestId) -> Closed<C> {
-        Closed { thread, id, method: self.question.method, told: self.told }
+        Closed { thread, id, method: self.question.method, asked: self.asked }
     }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::row::Row;
 
 /// The version of a line; lines of another one are made again.
-const VERSION: u32 = 1;
+const VERSION: u32 = 3;
 
 /// Lines that may be old before the file is written anew.
 const SLACK_LINES: usize = 1_000;

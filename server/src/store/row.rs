@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use sapwood_protocol::app::thread::{GitInfo, SessionSource, Thread, ThreadStatus};
+use sapwood_protocol::item::MailKind;
+use sapwood_protocol::own::{Body, Own};
 use sapwood_protocol::record::{Goal, HistoryMode, SessionMeta, Source};
 use sapwood_protocol::{Line, Millis, ThreadId, View};
 use sapwood_rollout::{FileStamp, Found, Rollout};
@@ -11,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::metadata::{self, Patch};
 use crate::history::Peek;
 
+/// The line that says what somebody said to an agent.
+const ACCEPTED: &str = "sapwood.accepted";
 /// The longest preview that is kept, in characters. A client shows one line of it.
 const PREVIEW_CHARS: usize = 2_000;
 
@@ -94,6 +98,33 @@ struct Part<'a> {
     text: Cow<'a, str>,
 }
 
+/// What one agent tells another: in clear behind a header, or apart from it where only the model is to read it.
+#[derive(Deserialize)]
+struct Mail<'a> {
+    #[serde(borrow, default)]
+    content: Vec<MailPart<'a>>,
+}
+
+#[derive(Deserialize)]
+struct MailPart<'a> {
+    #[serde(borrow, default)]
+    text: Cow<'a, str>,
+    #[serde(borrow, default)]
+    encrypted_content: Option<Cow<'a, str>>,
+}
+
+/// How the header of mail ends.
+const MAIL_HEADER_END: &str = "Payload:\n";
+
+impl Mail<'_> {
+    fn text(&self) -> String {
+        let clear = |text: &str| text.split_once(MAIL_HEADER_END).map_or(text, |(_, behind)| behind).to_owned();
+        let part =
+            |part: &MailPart<'_>| part.encrypted_content.as_deref().map_or_else(|| clear(&part.text), str::to_owned);
+        self.content.iter().map(part).collect()
+    }
+}
+
 #[derive(Deserialize)]
 struct GoalEvent {
     goal: Goal,
@@ -150,25 +181,25 @@ impl Row {
         row
     }
 
-    /// What its user said first, or what it is to reach.
+    /// What its user said first or, of an agent, its first task; or what it is to reach.
     pub(super) fn preview(&self) -> &str {
         if self.preview.is_empty() { self.goal.as_deref().unwrap_or_default() } else { &self.preview }
     }
 
     fn apply(&mut self, line: &Line) {
         let Some(peek) = Peek::of(line.bytes()) else { return };
-        let wanted = match &*peek.kind {
-            "turn_context" | "session_meta" | metadata::KIND => true,
-            "event_msg" => peek.tag != Some("token_count"),
-            _ => false,
-        };
-        let Ok(view) = line.view() else { return };
-        if let Some(at) = view.at() {
+        if let Some(at) = Millis::parse(&peek.timestamp) {
             self.updated = self.updated.max(at);
         }
-        if !wanted {
-            return;
-        }
+        let wanted = match &*peek.kind {
+            "turn_context" | "session_meta" | metadata::KIND => true,
+            "event_msg" => peek.tag.is_none_or(|tag| self.is_told_by(tag)),
+            // Of an agent its task is what it was told first: with us from its birth on, in Codex once a turn takes it up.
+            ACCEPTED => self.parent.is_some() && self.preview.is_empty(),
+            "response_item" => peek.tag == Some("agent_message") && self.parent.is_some() && self.preview.is_empty(),
+            _ => false,
+        };
+        let Some(view) = wanted.then(|| line.view().ok()).flatten() else { return };
         match &*view.kind {
             "turn_context" => {
                 if let Ok(TurnContext { model, effort }) = view.payload() {
@@ -185,7 +216,28 @@ impl Row {
                     patch.apply(self);
                 }
             }
+            ACCEPTED => {
+                if let Ok(Some(Own::Accepted(accepted))) = Own::parse(&view)
+                    && let Some(Body::Mail { kind: MailKind::NewTask, text, .. }) = &accepted.body
+                {
+                    self.said(text);
+                }
+            }
+            "response_item" => {
+                if let Ok(mail) = view.payload::<Mail<'_>>() {
+                    self.said(&mail.text());
+                }
+            }
             _ => self.event(&view),
+        }
+    }
+
+    /// True for events that may change it: of the others, only the head is read.
+    fn is_told_by(&self, tag: &str) -> bool {
+        match tag {
+            "task_started" | "turn_started" | "thread_settings_applied" | "thread_goal_updated" => true,
+            "user_message" | "item_completed" => self.preview.is_empty(),
+            _ => false,
         }
     }
 

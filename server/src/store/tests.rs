@@ -4,7 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use sapwood_protocol::{Line, Millis, ThreadId};
+use sapwood_protocol::ids::InputId;
+use sapwood_protocol::item::MailKind;
+use sapwood_protocol::own::{Accepted, Body, InputLane, Own, Sender, TurnOrigin};
+use sapwood_protocol::{AgentPath, Line, Millis, ThreadId};
 use sapwood_rollout::{FileJournal, Journal, NewThread};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -109,6 +112,28 @@ fn filters_narrow_a_list() {
 }
 
 #[test]
+fn an_agent_is_known_by_its_first_task_from_its_birth_on() {
+    let home = Home::new();
+    home.thread(1, 1_000, "first words", json!({}));
+    home.thread(2, 2_000, "", spawned(1));
+    let told = |place, kind, text: &str| {
+        let turn = TurnOrigin { turn: "t".into(), root_turn: "t".into() };
+        let body = Body::Mail { kind, text: text.to_owned(), turn, outcome: None };
+        let from = Sender { thread: id(1), path: AgentPath::root(), n: place };
+        let id = InputId::from(format!("i{place}"));
+        let wake = kind.wakes();
+        let accepted =
+            Accepted { id, place, lane: InputLane::Mail, wake, from: Some(from), body: Some(body), turn: None };
+        Own::Accepted(accepted).line(Millis(3_000))
+    };
+    let mail = [(MailKind::Message, "by the way"), (MailKind::NewTask, "look around"), (MailKind::NewTask, "and then")];
+    let lines: Vec<Line> = (0..).zip(mail).map(|(place, (kind, text))| told(place, kind, text)).collect();
+    home.store.journal().open(id(2)).unwrap().admit(&lines).unwrap();
+    assert_eq!(home.store.thread(id(2)).unwrap().preview, "look around");
+    home.shows(json!({"searchTerm": "around", "parentThreadId": id(1)}), &[2]);
+}
+
+#[test]
 fn what_was_made_in_one_moment_is_on_one_page_and_only_one() {
     let home = Home::new();
     (1..=7).for_each(|n| home.thread(n, 9_000, "same", json!({})));
@@ -188,6 +213,28 @@ fn an_agent_is_archived_with_its_root_and_comes_back_with_it() {
     assert_eq!(home.store.unarchive(id(1)).unwrap(), [id(1), id(2)]);
     home.shows(json!({}), &[1]);
     assert!(home.store.journal().open(id(2)).is_ok());
+}
+
+#[test]
+fn the_preview_of_an_agent_is_its_task() {
+    let home = Home::new();
+    home.thread(1, 1_000, "root", json!({}));
+    let header = "Message Type: NEW_TASK\nTask name: /root/a\nSender: /root\nPayload:\n";
+    let text = |text: String| json!({"type": "input_text", "text": text});
+    let sealed = json!({"type": "encrypted_content", "encrypted_content": "dig a hole"});
+    let contents = [json!([text(format!("{header}dig a hole"))]), json!([text(header.to_owned()), sealed])];
+    for (n, content) in (2..).zip(contents) {
+        home.thread(n, 1_000, "", spawned(1));
+        let mail = json!({"type": "agent_message", "id": "m", "author": "/root", "recipient": "/root/a",
+            "content": content});
+        let line = Line::encode(Millis(2_000), Some(9), "response_item", &mail, None);
+        let path = home.store.thread(id(n)).unwrap().path.unwrap();
+        let mut text = fs::read(&path).unwrap();
+        text.extend_from_slice(line.bytes());
+        text.push(b'\n');
+        fs::write(path, text).unwrap();
+        assert_eq!(home.store.thread(id(n)).unwrap().preview, "dig a hole");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sapwood_actors::agent::approval::DynamicTools;
 use sapwood_actors::fold;
 use sapwood_actors::seat::Seat;
+use sapwood_actors::tree::INPUT_BYTES;
 use sapwood_protocol::app::dynamic::DynamicTool;
 use sapwood_protocol::app::list::TurnsPage;
 use sapwood_protocol::app::notices::{ThreadStarted, Warning};
@@ -27,7 +28,7 @@ use super::tree::{ATTACHED_AGENTS, LoadedTree};
 use crate::app::{AppServer, Begin, thread_id};
 use crate::blocking::blocking;
 use crate::connection::Connection;
-use crate::history::{self, Spent};
+use crate::history::{self, Ahead, Spent};
 use crate::program::{Prepared, Recorded, ThreadRequest};
 use crate::router::{Call, Method, Reply};
 use crate::rpc::RpcError;
@@ -49,7 +50,10 @@ async fn start(app: Arc<AppServer>, call: Call, reply: Reply) {
         prepared.settings.has_environment = params.environments.as_ref().is_none_or(|places| !places.is_empty());
         prepared.settings.client_tools = client_tools(params.dynamic_tools.as_deref().unwrap_or_default())?;
         let cwd = text_of(&prepared)?;
-        app.begin(Begin::New { cwd: &cwd }, prepared, is_ephemeral).await
+        let begun = app.begin(Begin::New { cwd: &cwd }, prepared, is_ephemeral).await?;
+        let set = Set { manner: voice(&params.overrides), ..Set::default() };
+        set_root(&begun.0, (set != Set::default()).then_some(set))?;
+        Ok(begun)
     };
     match begun.await {
         Ok((tree, warnings)) => app.introduce(&tree, &call.connection, reply, warnings, Introduction::Started),
@@ -70,17 +74,22 @@ async fn resume(app: Arc<AppServer>, call: Call, reply: Reply) {
         let thread = thread_id(&params.thread_id)?;
         let found = app.find(thread);
         let is_loaded = found.is_some();
-        let (tree, warnings) = match found {
-            Some((tree, _)) => (tree, Vec::new()),
-            None => app.load(thread, &params.overrides, &call.connection).await?,
+        let ahead = read_ahead(&app, thread, found.as_ref().map(|(tree, _)| &**tree), &params);
+        let load = async {
+            match found {
+                Some((tree, _)) => Ok((tree, Vec::new())),
+                None => app.load(thread, &params.overrides, &call.connection).await,
+            }
         };
+        let (ahead, loaded) = tokio::join!(ahead, load);
+        let (tree, warnings) = loaded?;
         let seat = tree.tree.seat(thread);
         let seat = seat.ok_or_else(|| RpcError::invalid(format!("thread not found: {thread}")))?;
-        Ok((tree, seat, warnings, is_loaded))
+        Ok((tree, seat, warnings, ahead, is_loaded))
     };
     match resumed.await {
-        Ok((tree, seat, warnings, is_loaded)) => {
-            answer_resume(&app, &tree, &seat, &params, &call.connection, reply, warnings);
+        Ok((tree, seat, warnings, ahead, is_loaded)) => {
+            answer_resume(&app, &tree, &seat, &params, &call.connection, reply, (warnings, ahead));
             if !is_loaded {
                 tree.tree.go_on_answered();
             }
@@ -97,10 +106,10 @@ fn answer_resume(
     params: &ThreadResumeParams,
     connection: &Arc<Connection>,
     reply: Reply,
-    warnings: Vec<String>,
+    (warnings, ahead): (Vec<String>, Option<Ahead>),
 ) {
     let is_resumed = tree.with(seat.thread, |watched, _| {
-        let History { turns, page, ends, spent } = match history_of(tree, seat, params) {
+        let History { turns, page, ends, spent } = match history_of(tree, seat, params, ahead) {
             Ok(shown) => shown,
             Err(error) => {
                 reply.error(error);
@@ -141,8 +150,10 @@ fn attach(app: &AppServer, tree: &LoadedTree, root: &Seat, connection: &Arc<Conn
     }
     for child in tree.tree.seats().into_iter().filter(|seat| seat.parent.is_some()) {
         tree.with(child.thread, |watched, _| {
-            watched.subscribe(connection);
-            app.ask_again(child.thread, connection);
+            // Who has followed it all along has its questions already.
+            if watched.subscribe(connection) {
+                app.ask_again(child.thread, connection);
+            }
         });
     }
 }
@@ -157,15 +168,43 @@ struct History {
     spent: Option<Spent>,
 }
 
+fn wants_turns(params: &ThreadResumeParams) -> bool {
+    !params.exclude_turns || params.initial_turns_page.is_some()
+}
+
+/// Reads what the answer will need of the rollout, while its tree is brought into memory. What cannot be read is read again when
+/// it is needed, and then said.
+fn read_ahead(
+    app: &AppServer,
+    thread: ThreadId,
+    loaded: Option<&LoadedTree>,
+    params: &ThreadResumeParams,
+) -> impl Future<Output = Option<Ahead>> + use<> {
+    let journal = loaded.map_or_else(|| app.trees.journal(), |tree| &tree.tree.journal);
+    let (journal, store, wants_turns) = (Arc::clone(journal), Arc::clone(&app.store), wants_turns(params));
+    let read = blocking(move || {
+        let ahead = wants_turns.then(|| history::ahead(&*journal, thread).ok()).flatten();
+        // One that leaves no trace is not in it.
+        let _ = store.refresh(thread);
+        Ok(ahead)
+    });
+    async move { read.await.ok().flatten() }
+}
+
 /// The turns that go into the answer, and what stands beside them. A long history is read only where it is wanted.
-fn history_of(tree: &LoadedTree, seat: &Seat, params: &ThreadResumeParams) -> Result<History, RpcError> {
+fn history_of(
+    tree: &LoadedTree,
+    seat: &Seat,
+    params: &ThreadResumeParams,
+    ahead: Option<Ahead>,
+) -> Result<History, RpcError> {
     let wanted = params.initial_turns_page.as_ref();
-    if params.exclude_turns && wanted.is_none() {
+    if !wants_turns(params) {
         let ends = history::ends(&*tree.tree.journal, seat.thread);
         let ends = ends.map_err(|error| looks::unreadable(seat.thread, &error))?;
         return Ok(History { ends, ..History::default() });
     }
-    let turns = looks::turns(tree, seat)?;
+    let turns = looks::turns_after(tree, seat, ahead)?;
     let live = seat.look(|view| view.turn.clone());
     let all = if params.exclude_turns { Vec::new() } else { turns.all(TurnItemsView::Full, live.as_ref()) };
     let page = wanted.map(|wanted| looks::first_page(seat.thread, &turns, wanted, live.as_ref()));
@@ -203,12 +242,16 @@ async fn fork(app: Arc<AppServer>, call: Call, reply: Reply) {
         .await?;
         let (agent, point) = agent;
         let recorded = recorded(&agent);
-        let mut prepared = app.prepare(request(&params.overrides, &call.connection, Some(recorded))?).await?;
+        let request = request(&params.overrides, &call.connection, Some(recorded))?;
+        let (dir, roots) = (request.cwd.clone(), request.workspace_roots.clone());
+        let mut prepared = app.prepare(request).await?;
         prepared.settings.thread_source = params.thread_source.as_deref().map(Into::into);
         prepared.settings.source = SOURCE;
+        let set = in_usual_mode(&agent, said(&prepared, &params.overrides, dir, roots));
         let cwd = text_of(&prepared)?;
         let begin = Begin::Fork { source: &agent, point, cwd: &cwd };
         let (tree, mut warnings) = app.begin(begin, prepared, params.ephemeral).await?;
+        set_root(&tree, set)?;
         if !params.ephemeral {
             let (store, now, fork) = (Arc::clone(&app.store), app.clock.now(), ThreadId::from(tree.tree.session));
             let named = blocking(move || Ok(store.name_after(fork, source, now)?)).await;
@@ -235,7 +278,7 @@ enum Introduction {
 
 impl AppServer {
     /// What a thread begins or goes on with.
-    async fn prepare(&self, request: ThreadRequest) -> Result<Prepared, RpcError> {
+    pub(super) async fn prepare(&self, request: ThreadRequest) -> Result<Prepared, RpcError> {
         let program = Arc::clone(crate::program::HasProgram::program(self));
         blocking(move || program.thread_settings(request).map_err(RpcError::from)).await
     }
@@ -300,14 +343,19 @@ impl AppServer {
         let (cwd, roots) = (request.cwd.clone(), request.workspace_roots.clone());
         let prepared = self.prepare(request).await?;
         let set = said(&prepared, overrides, cwd, roots);
+        let mut told = prepared.warnings.clone();
         let (tree, warnings) = self.begin(Begin::Load { session }, prepared, false).await?;
-        if let (Some(set), Some(seat)) = (set, tree.tree.root()) {
-            let id = InputId::from(Uuid::new_v4().to_string());
-            let told = tree.tree.configure(&seat, id, set);
-            told.map_err(|refusal| RpcError::internal(refusal.to_string()))?;
-        }
-        Ok((tree, warnings))
+        set_root(&tree, set)?;
+        told.extend(warnings);
+        Ok((tree, told))
     }
+}
+
+/// Sets what a client said of a thread that goes on.
+fn set_root(tree: &LoadedTree, set: Option<Set>) -> Result<(), RpcError> {
+    let (Some(set), Some(seat)) = (set, tree.tree.root()) else { return Ok(()) };
+    let told = tree.tree.configure(&seat, InputId::from(Uuid::new_v4().to_string()), set);
+    told.map(drop).map_err(|refusal| RpcError::internal(refusal.to_string()))
 }
 
 /// The tools of a client, if they are in order.
@@ -326,6 +374,9 @@ fn request(
     if overrides.sandbox.is_some() && overrides.permissions.is_some() {
         return Err(RpcError::invalid("`permissions` cannot be combined with `sandbox`"));
     }
+    if overrides.developer_instructions.as_ref().is_some_and(|text| text.len() > INPUT_BYTES) {
+        return Err(RpcError::invalid(format!("`developerInstructions` has more than {INPUT_BYTES} bytes")));
+    }
     Ok(ThreadRequest {
         cwd: overrides.cwd.as_ref().map(PathBuf::from),
         workspace_roots: overrides
@@ -339,13 +390,21 @@ fn request(
         approvals_reviewer: overrides.approvals_reviewer,
         sandbox: overrides.sandbox.map(|mode| name(&mode).to_string()),
         permissions: overrides.permissions.clone(),
+        sandbox_policy: None,
         config: overrides.config.clone().unwrap_or_default(),
         base_instructions: overrides.base_instructions.clone(),
-        developer_instructions: overrides.developer_instructions.clone(),
-        personality: overrides.personality.map(|personality| name(&personality).to_string()),
         originator: connection.client().map(|client| client.info.name.clone()).unwrap_or_default(),
         resume,
     })
+}
+
+/// How the model is to speak, and what it is told: no program has a say in it.
+fn voice(overrides: &ThreadOverrides) -> Manner {
+    Manner {
+        personality: overrides.personality.map(|personality| name(&personality)),
+        developer_instructions: overrides.developer_instructions.as_deref().map(Into::into),
+        ..Manner::default()
+    }
 }
 
 /// What of it is set in a thread that goes on: what the client named, and nothing else.
@@ -365,8 +424,7 @@ fn said(
         approvals_reviewer: overrides.approvals_reviewer,
         sandbox: rights.then(|| settings.sandbox.clone()),
         service_tier: overrides.service_tier.as_ref().map(|tier| tier.as_deref().map(Into::into)),
-        personality: overrides.personality.map(|personality| name(&personality)),
-        ..Manner::default()
+        ..voice(overrides)
     };
     let model = prepared.model_is_said;
     let set = Set {
@@ -378,6 +436,21 @@ fn said(
     (set != Set::default()).then_some(set)
 }
 
+/// A fork begins in the usual mode of collaboration, whatever its source is in: people choose a mode where they work.
+fn in_usual_mode(source: &sapwood_actors::agent::Agent, set: Option<Set>) -> Option<Set> {
+    const USUAL: &str = "default";
+    let is_unusual = source.asking.manner.as_ref().is_some_and(|manner| {
+        manner.mode.as_deref().is_some_and(|mode| mode != USUAL)
+            || manner.mode_instructions.iter().flatten().count() > 0
+    });
+    if !is_unusual {
+        return set;
+    }
+    let set = set.unwrap_or_default();
+    let manner = Manner { mode: Some(USUAL.into()), mode_instructions: Some(None), ..set.manner };
+    Some(Set { manner, ..set })
+}
+
 fn recorded(agent: &sapwood_actors::agent::Agent) -> Recorded {
     let asking = &agent.asking;
     let text = |value: &Option<Arc<str>>| value.as_deref().map(str::to_owned);
@@ -387,6 +460,8 @@ fn recorded(agent: &sapwood_actors::agent::Agent) -> Recorded {
         model: text(&asking.model),
         effort: text(&asking.effort),
         cwd: Some(PathBuf::from(cwd)),
+        sandbox: asking.manner.as_ref().and_then(|manner| manner.sandbox.clone()),
+        approval_policy: asking.manner.as_ref().and_then(|manner| manner.approval_policy),
     }
 }
 

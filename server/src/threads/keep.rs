@@ -15,7 +15,7 @@ use sapwood_protocol::app::thread::ThreadStatus;
 use sapwood_protocol::ids::InputId;
 use uuid::Uuid;
 
-use super::settings;
+use super::settings::Change;
 use super::tree::LoadedTree;
 use crate::app::{AppServer, thread_id};
 use crate::blocking::blocking;
@@ -111,7 +111,7 @@ async fn unsubscribe(app: Arc<AppServer>, call: Call, reply: Reply) {
     let status = named(&call).map(|thread| {
         let was = app
             .find(thread)
-            .and_then(|(tree, _)| tree.with(thread, |watched, _| watched.unsubscribe(call.connection.id())));
+            .and_then(|(tree, _)| tree.with(thread, |watched, teller| watched.leave(call.connection.id(), teller)));
         let status = match was {
             None => UnsubscribeStatus::NotLoaded,
             Some(false) => UnsubscribeStatus::NotSubscribed,
@@ -123,18 +123,19 @@ async fn unsubscribe(app: Arc<AppServer>, call: Call, reply: Reply) {
 }
 
 async fn update_settings(app: Arc<AppServer>, call: Call, reply: Reply) {
-    let found = call.params().and_then(|params: ThreadSettingsUpdateParams| {
+    let found = async {
+        let params: ThreadSettingsUpdateParams = call.params()?;
         let (tree, seat) = app.loaded(&params.thread_id)?;
-        let set = settings::set(&params.settings, None)?;
-        tree.rights_are_said(&params.settings);
-        Ok((set, tree, seat))
-    });
-    let (set, tree, seat) = match found {
+        let change = Change::of(&app, (&tree, &seat), &params.settings, None).await?;
+        Ok((change, tree, seat))
+    };
+    let (change, tree, seat) = match found.await {
         Ok(found) => found,
         Err(error) => return reply.error(error),
     };
     tree.with(seat.thread, |_, _| {
-        let told = set.map_or(Ok(()), |set| {
+        change.begins(&tree, &seat);
+        let told = change.set.map_or(Ok(()), |set| {
             let id = InputId::from(Uuid::new_v4().to_string());
             tree.tree.configure(&seat, id, set).map(drop)
         });

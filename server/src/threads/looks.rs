@@ -19,7 +19,7 @@ use super::story;
 use super::tree::LoadedTree;
 use crate::app::{AppServer, thread_id};
 use crate::blocking::blocking;
-use crate::history::{self, Turns};
+use crate::history::{self, Ahead, Turns};
 use crate::program::HasProgram;
 use crate::router::{Call, Method, Reply};
 use crate::rpc::RpcError;
@@ -64,6 +64,7 @@ async fn list(app: Arc<AppServer>, call: Call, reply: Reply) {
                 if let Some((tree, seat)) = app.find(thread.id) {
                     overlay(thread, &tree, &seat);
                 }
+                leave_out(thread);
             }
             Ok(page)
         })
@@ -148,14 +149,19 @@ impl AppServer {
 
 /// The turns of a loaded thread. Items that have begun and are not complete are in no rollout yet.
 pub(super) fn turns(tree: &LoadedTree, seat: &Seat) -> Result<Turns, RpcError> {
+    turns_after(tree, seat, None)
+}
+
+/// The same, where most of them may be read already.
+pub(super) fn turns_after(tree: &LoadedTree, seat: &Seat, ahead: Option<Ahead>) -> Result<Turns, RpcError> {
     let (_, open) = seat.feed.open_items();
-    let read = history::read(&*tree.tree.journal, seat.thread);
+    let journal = &*tree.tree.journal;
+    let read = match ahead {
+        Some(ahead) => ahead.now(journal, seat.thread),
+        None => history::read(journal, seat.thread),
+    };
     let mut turns = read.map_err(|error| unreadable(seat.thread, &error))?;
-    for item in open {
-        if let Some(shown) = history::item(&item.snapshot.item, Some(item.snapshot.started.0), None) {
-            turns.started(&item.turn, shown);
-        }
-    }
+    story::open_as_told(&open).for_each(|(turn, item)| turns.started(turn, item));
     Ok(turns)
 }
 
@@ -203,6 +209,15 @@ fn overlay(thread: &mut Thread, tree: &LoadedTree, seat: &Seat) {
     thread.ephemeral = tree.is_ephemeral;
     thread.can_accept_direct_input = Some(seat.parent.is_none());
     thread.status = status(seat);
+}
+
+/// What a list of Codex's does not say, whatever is known: clients read a thread to learn where it comes from.
+fn leave_out(thread: &mut Thread) {
+    thread.session_id = thread.id.into();
+    (thread.forked_from_id, thread.thread_source) = (None, None);
+    if thread.parent_thread_id.is_none() {
+        thread.can_accept_direct_input = None;
+    }
 }
 
 /// How a loaded thread is.

@@ -6,13 +6,14 @@
 //!
 //! Invariants:
 //! - An answer is queued before what it leads to: who changes a thread holds its [`watched::Watched`] until it has answered.
-//! - What began ends, once, for every client that was told of it.
+//! - What began ends, once, for every client that was told of it; but not what a model was saying when it was cut off.
 
 mod begin;
 mod input;
 mod items;
 mod keep;
 mod looks;
+mod mode;
 mod notify;
 mod queue;
 mod ready;

@@ -33,6 +33,7 @@ impl Voice {
     /// What a client reads. Nothing for what takes more than the story to say.
     pub fn write(&self, told: Told) -> Option<Notification> {
         let thread_id = self.id;
+        let of = told.turn().map(|turn| Arc::from(turn.as_str()));
         let written = match told {
             Told::Status(status) => self.notice(&ThreadStatusChanged { thread_id, status }),
             Told::TurnStarted(turn) => self.notice(&TurnStarted { thread_id, turn }),
@@ -107,7 +108,7 @@ impl Voice {
             Told::Queue => self.notice(&ThreadQueueChanged { thread_id }),
             Told::Settings | Told::Asked { .. } | Told::Resolved(_) => return None,
         };
-        Some(written)
+        Some(of.into_iter().fold(written, Notification::of_turn))
     }
 
     fn notice<N: Notice>(&self, params: &N) -> Notification {

@@ -4,13 +4,13 @@
 //! items, an item's begin before its end, and of one turn every end before its own. What the feed lost, a crash or a
 //! client's slowness, is told from the rollout ([`Story::catch_up`]): whatever was begun ends, once.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sapwood_actors::agent::Event;
 use sapwood_actors::agent::effect::{Part, Shown, Snapshot};
 use sapwood_actors::agent::plan::PlanUpdate;
+use sapwood_actors::feed::OpenItem;
 use sapwood_model::SafetyBuffering;
 use sapwood_protocol::app::item::{ItemKind, ThreadItem};
 use sapwood_protocol::app::thread::{ActiveFlag, ThreadStatus};
@@ -66,6 +66,28 @@ pub(crate) enum Told {
     Warning(String),
 }
 
+impl Told {
+    /// The turn that it is about.
+    pub fn turn(&self) -> Option<&TurnId> {
+        match self {
+            Told::TurnStarted(turn) | Told::TurnCompleted(turn) => Some(&turn.id),
+            Told::ItemStarted { turn, .. }
+            | Told::ItemCompleted { turn, .. }
+            | Told::SummaryPart { turn, .. }
+            | Told::Delta { turn, .. }
+            | Told::Typed { turn, .. }
+            | Told::Usage { turn, .. }
+            | Told::Error { turn, .. }
+            | Told::Plan { turn, .. }
+            | Told::Diff { turn, .. }
+            | Told::SafetyBuffering { turn, .. }
+            | Told::Rerouted { turn, .. }
+            | Told::Asked { turn, .. } => Some(turn),
+            Told::Status(_) | Told::Settings | Told::Queue | Told::Resolved(_) | Told::Warning(_) => None,
+        }
+    }
+}
+
 /// What was told of one thread.
 #[derive(Debug, Default)]
 pub(crate) struct Story {
@@ -74,8 +96,12 @@ pub(crate) struct Story {
     status: Option<ThreadStatus>,
     /// What is asked in the open turn and not answered.
     asks: BTreeMap<AskId, Arc<Asked>>,
-    /// The tokens that were told last.
+    /// The tokens that were spent.
     spent: Option<Spent>,
+    /// They are still to be told.
+    owes: bool,
+    /// The turn for which they were told last.
+    spent_in: Option<TurnId>,
     /// The newest turn that has ended, as far as was told; nothing in it if none has, and nothing if that is not known.
     ended: Option<Option<TurnId>>,
     /// Turns that were told from the rollout to their ends, while the feed may have yet to say that they began.
@@ -158,11 +184,13 @@ impl Story {
             Event::Retrying { message, .. } => self.retrying(message, &mut told),
             Event::Dropped { .. } => {
                 self.drop_streamed();
-                told.extend(self.spent());
+                self.owes = true;
+                self.tell_spent(&mut told);
             }
             Event::Usage { last, thread, .. } => {
+                self.tell_spent(&mut told);
                 self.spent = Some(Spent { total: thread, last });
-                told.extend(self.spent());
+                self.owes = self.open.is_some();
             }
             Event::TurnEnded { turn, outcome, message, root, error, started, ended, .. } => {
                 let error = (outcome == Outcome::Failed)
@@ -176,7 +204,7 @@ impl Story {
                 self.end(turn, &end, at, &mut told);
             }
             Event::Asked { turn, asked } => self.asked(turn, asked, &mut told),
-            Event::Resolved { asked, .. } => self.resolved(asked, &mut told),
+            Event::Resolved { asked, is_withdrawn, .. } => self.resolved(asked, is_withdrawn, &mut told),
             Event::Detached { turn, item } => self.detach(&turn, item.as_str()),
             Event::Typed { turn, item, session, chars } => {
                 told.push(Told::Typed { turn, item: item.as_str().into(), session, chars });
@@ -204,13 +232,16 @@ impl Story {
         told.push(Told::Asked { turn, asked });
     }
 
-    fn resolved(&mut self, asked: Arc<Asked>, told: &mut Vec<Told>) {
+    fn resolved(&mut self, asked: Arc<Asked>, is_withdrawn: bool, told: &mut Vec<Told>) {
         if self.asks.remove(&asked.id).is_none() {
             return;
         }
         told.push(Told::Resolved(asked));
-        let status = self.active();
-        told.extend(self.is_now(status));
+        // One that ends with its turn makes nothing go on.
+        if !is_withdrawn {
+            let status = self.active();
+            told.extend(self.is_now(status));
+        }
     }
 
     /// Nobody is asked any more: what was open is over with its turn.
@@ -251,6 +282,7 @@ impl Story {
             if turn.status != TurnStatus::InProgress {
                 self.withdraw(&mut told);
                 self.close_items(now, &mut told);
+                self.tell_spent(&mut told);
                 told.extend(self.rests(turn.status));
                 told.extend(failure(&turn.id, turn.error.clone()));
                 let is_answer = |_: &ThreadItem| turn.status == TurnStatus::Completed;
@@ -264,6 +296,7 @@ impl Story {
             // The rollout knows nothing of it any more: it was taken back.
             self.withdraw(&mut told);
             self.close_items(now, &mut told);
+            self.tell_spent(&mut told);
             told.extend(self.rests(TurnStatus::Interrupted));
             if let Some(open) = self.open.take() {
                 let turn = Turn { started_at: Some(open.started.secs()), ..Turn::begun(open.id) };
@@ -287,8 +320,30 @@ impl Story {
         told
     }
 
+    /// What has begun in these turns and is in no rollout yet, with what of it has come.
+    pub fn tell_open(&mut self, turns: &[Turn], items: Vec<OpenItem>) -> Vec<Told> {
+        let mut told = Vec::new();
+        for OpenItem { turn, id, snapshot, parts } in items {
+            if self.open() == Some(&turn) {
+                self.started(&turn, &snapshot, &mut told);
+            } else if let Some(known) = turns.iter().find(|known| known.id == turn)
+                && let Some(item) = history::item(&snapshot.item, Some(snapshot.started.0), None)
+                && !known.items.iter().any(|known| known.id() == item.id())
+            {
+                // A command that goes on without its turn.
+                self.detached.insert(item.id().into());
+                told.push(Told::ItemStarted { turn: turn.clone(), item, at: snapshot.started });
+            }
+            for (part, text) in parts {
+                self.delta(turn.clone(), id.as_str(), part, text, &mut told);
+            }
+        }
+        told
+    }
+
     fn begin(&mut self, id: TurnId, root: Option<TurnId>, started: Millis, told: &mut Vec<Told>) {
         self.asks.clear();
+        self.owes = false;
         told.extend(self.is_now(ThreadStatus::Active { active_flags: Vec::new() }));
         let turn = Turn { started_at: Some(started.secs()), root_turn_id: root, ..Turn::begun(id.clone()) };
         told.push(Told::TurnStarted(turn));
@@ -296,17 +351,25 @@ impl Story {
     }
 
     fn started(&mut self, turn: &TurnId, snapshot: &Snapshot, told: &mut Vec<Told>) {
+        if snapshot.is_streamed && self.open() == Some(turn) {
+            self.tell_spent(told);
+        }
         let Some(open) = self.open.as_mut().filter(|open| open.id == *turn) else { return };
         let Some(item) = history::item(&snapshot.item, Some(snapshot.started.0), None) else { return };
-        if snapshot.is_streamed && !open.items.contains_key(item.id()) {
+        if open.items.contains_key(item.id()) {
+            return;
+        }
+        if snapshot.is_streamed {
             open.end_thoughts(snapshot.started, told);
         }
         let state =
             ItemState::Open { item: item.clone(), is_streamed: snapshot.is_streamed, summary: Some(Vec::new()) };
-        if let Entry::Vacant(vacant) = open.items.entry(item.id().into()) {
-            vacant.insert(state);
-            told.push(Told::ItemStarted { turn: turn.clone(), item, at: snapshot.started });
+        open.items.insert(item.id().into(), state);
+        if snapshot.asks {
+            let status = waits_for_approval(self.active());
+            told.extend(self.is_now(status));
         }
+        told.push(Told::ItemStarted { turn: turn.clone(), item, at: snapshot.started });
     }
 
     /// A command goes on without its turn: the end of the turn is not its own.
@@ -417,10 +480,20 @@ impl Story {
         streamed.for_each(|state| *state = ItemState::Complete);
     }
 
-    /// After every request clients are told what was spent; one that came to nothing has changed nothing.
-    fn spent(&self) -> Option<Told> {
-        let turn = self.open()?.clone();
-        self.spent.map(|Spent { total, last }| Told::Usage { turn, total, last })
+    /// After every request clients are told what was spent, as in Codex once its calls have ended: when the model goes on, or the
+    /// turn ends. One that came to nothing has changed nothing.
+    fn tell_spent(&mut self, told: &mut Vec<Told>) {
+        let (true, Some(open), Some(Spent { total, last })) = (std::mem::take(&mut self.owes), &self.open, self.spent)
+        else {
+            return;
+        };
+        self.spent_in = Some(open.id.clone());
+        told.push(Told::Usage { turn: open.id.clone(), total, last });
+    }
+
+    /// The turn in which was spent what was told last; nothing before that.
+    pub fn spent_in(&self) -> Option<&TurnId> {
+        self.spent_in.as_ref()
     }
 
     /// What ran ends with its turn.
@@ -440,6 +513,7 @@ impl Story {
         }
         self.withdraw(told);
         self.close_items(at, told);
+        self.tell_spent(told);
         told.extend(self.rests(end.status));
         told.extend(failure(&turn, end.error.clone()));
         // What was said before it was broken off is no answer.
@@ -484,14 +558,36 @@ impl OpenTurn {
             if item.kind() != ItemKind::Reasoning {
                 continue;
             }
-            let item = changed(item, |fields| {
-                fields.insert("summary".into(), parts.clone().into());
-                fields.insert("completedAtMs".into(), at.0.into());
-            });
+            let item = thought(item, parts.clone(), at);
             *state = ItemState::Complete;
             told.push(Told::ItemCompleted { turn: self.id.clone(), item, at });
         }
     }
+}
+
+/// A thought that is whole.
+fn thought(item: &ThreadItem, summary: Vec<String>, at: Millis) -> ThreadItem {
+    changed(item, |fields| {
+        fields.insert("summary".into(), summary.into());
+        fields.insert("completedAtMs".into(), at.0.into());
+    })
+}
+
+/// Items that are open, as clients were told of them: what was thought is whole when the next item of its answer has begun.
+pub(super) fn open_as_told(open: &[OpenItem]) -> impl Iterator<Item = (&TurnId, ThreadItem)> {
+    open.iter().enumerate().filter_map(|(at, item)| {
+        let snapshot = &item.snapshot;
+        let shown = history::item(&snapshot.item, Some(snapshot.started.0), None)?;
+        let next = open[at + 1..].iter().find(|next| next.snapshot.is_streamed && next.turn == item.turn);
+        let summary = item.parts.iter().map(|(part, text)| matches!(part, Part::Summary(_)).then(|| text.clone()));
+        let shown = match (next, summary.collect()) {
+            (Some(next), Some(summary)) if snapshot.is_streamed && shown.kind() == ItemKind::Reasoning => {
+                thought(&shown, summary, next.snapshot.started)
+            }
+            _ => shown,
+        };
+        Some((&item.turn, shown))
+    })
 }
 
 /// How a thread is whose open turn waits for these.
@@ -503,6 +599,17 @@ pub(crate) fn active<'a>(asks: impl Iterator<Item = &'a Arc<Asked>> + Clone) -> 
     ];
     let active_flags = flags.into_iter().filter(|(_, is)| *is).map(|(flag, _)| flag).collect();
     ThreadStatus::Active { active_flags }
+}
+
+/// The same, where an approval is about to be asked for.
+fn waits_for_approval(status: ThreadStatus) -> ThreadStatus {
+    match status {
+        ThreadStatus::Active { mut active_flags } if !active_flags.contains(&ActiveFlag::WaitingOnApproval) => {
+            active_flags.insert(0, ActiveFlag::WaitingOnApproval);
+            ThreadStatus::Active { active_flags }
+        }
+        status => status,
+    }
 }
 
 /// How a turn ended.

@@ -11,8 +11,7 @@ use sapwood_actors::seat::Seat;
 use sapwood_actors::service::Running;
 use sapwood_actors::tree::{Tree, Watcher};
 use sapwood_model::HistoryInitialization;
-use sapwood_protocol::app::change::SettingsUpdate;
-use sapwood_protocol::app::notices::ThreadStarted;
+use sapwood_protocol::app::notices::{ThreadStarted, ThreadStatusChanged};
 use sapwood_protocol::app::thread::Thread;
 use sapwood_protocol::{Millis, ThreadId};
 use tokio::task::JoinHandle;
@@ -158,13 +157,6 @@ impl LoadedTree {
         })
     }
 
-    /// A client chose rights in the middle: what the thread was begun with is not its profile any more.
-    pub fn rights_are_said(&self, update: &SettingsUpdate) {
-        if update.sandbox_policy.is_some() || update.permissions.is_some() {
-            self.prepared.lock().permission_profile.clone_from(&update.permissions);
-        }
-    }
-
     /// How an agent works now.
     pub fn works<T>(&self, seat: &Seat, look: impl FnOnce(Works<'_>) -> T) -> T {
         seat.look(|view| look(Works::by(view.asking.manner.as_deref(), &seat.cwd, &self.tree.settings)))
@@ -198,11 +190,16 @@ impl LoadedTree {
             return;
         }
         if let Some(thread) = self.describe(&watched.seat) {
-            let params = ThreadStarted { thread };
-            self.audience.connections.broadcast(&notice(&watched.seat.thread.to_string().into(), &params));
+            // As it was before its first turn, of which they are told next.
+            let (name, thread_id, status) = (thread.id.to_string().into(), thread.id, watched.status());
+            let thread = Thread { status: status.clone(), ..thread };
+            self.audience.connections.broadcast(&notice(&name, &ThreadStarted { thread }));
+            self.audience.connections.broadcast(&notice(&name, &ThreadStatusChanged { thread_id, status }));
         }
         if self.watched.count() <= ATTACHED_AGENTS {
-            readers.iter().for_each(|connection| watched.subscribe(connection));
+            for connection in &readers {
+                watched.subscribe(connection);
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use sapwood_protocol::own::Said;
 use uuid::Uuid;
 
 use super::input;
-use super::settings;
+use super::settings::Change;
 use super::tree::LoadedTree;
 use crate::app::AppServer;
 use crate::router::{Call, Method, Reply};
@@ -34,22 +34,23 @@ pub(super) fn table() -> Vec<Method<AppServer>> {
 }
 
 async fn start(app: Arc<AppServer>, call: Call, reply: Reply) {
-    let begun = (|| {
+    let begun = async {
         let params: TurnStartParams = call.params()?;
         let (tree, seat) = app.loaded(&params.thread_id)?;
         takes_input(&seat)?;
         input::check(&params.input)?;
-        let set = settings::set(&params.settings, params.runtime_workspace_roots.as_deref())?;
-        tree.rights_are_said(&params.settings);
+        let roots = params.runtime_workspace_roots.as_deref();
+        let change = Change::of(&app, (&tree, &seat), &params.settings, roots).await?;
+        change.begins(&tree, &seat);
         let said = Said {
             input: params.input,
             client_id: params.client_user_message_id.map(Into::into),
-            settings: set.map(Box::new),
+            settings: change.set.map(Box::new),
             output_schema: params.output_schema.map(|schema| schema.to_string().into()),
         };
         Ok((tree, seat, said))
-    })();
-    let (tree, seat, said) = match begun {
+    };
+    let (tree, seat, said) = match begun.await {
         Ok(begun) => begun,
         Err(error) => return reply.error(error),
     };

@@ -35,7 +35,7 @@ pub(crate) struct Watched {
     subscription: Subscription,
     story: Story,
     voice: Voice,
-    subscribers: BTreeMap<ConnectionId, Subscriber>,
+    subscribers: BTreeMap<ConnectionId, Arc<Connection>>,
     /// Requests to interrupt a turn: answered when it has ended.
     interrupts: Vec<Interrupting>,
     /// Everybody was told that it is there.
@@ -52,12 +52,6 @@ struct Interrupting {
     reply: Reply,
     /// Clients were told that it began.
     has_begun: bool,
-}
-
-struct Subscriber {
-    connection: Arc<Connection>,
-    /// The first turn of which it missed something, while it does not keep up.
-    missed: Option<TurnId>,
 }
 
 /// What the news of a thread need to be told.
@@ -122,7 +116,7 @@ impl Watched {
         if self.story.open().is_none() && self.story.ended().is_none() && open.is_none() {
             return Vec::new();
         }
-        match self.newest(teller.journal) {
+        match self.newest(teller.journal, None) {
             Ok(turns) => self.story.catch_up(&turns, teller.now),
             Err(error) => {
                 tracing::error!(thread = %self.seat.thread, error, "what clients missed cannot be read");
@@ -131,17 +125,18 @@ impl Watched {
         }
     }
 
-    fn newest(&self, journal: &dyn Journal) -> Result<Vec<Turn>, String> {
+    /// The turns from this one on, or from the newest one that was told of if that is older.
+    fn newest(&self, journal: &dyn Journal, since: Option<&str>) -> Result<Vec<Turn>, String> {
         let turns = history::read(journal, self.seat.thread).map_err(|error| error.to_string())?;
         let open = self.seat.look(|view| view.turn.clone());
         let mut all = turns.all(TurnItemsView::Full, open.as_ref());
-        let from = self.subscribers.values().filter_map(|subscriber| subscriber.missed.as_ref());
         if self.story.open().is_none() && self.story.ended() == Some(None) {
             return Ok(all);
         }
-        let open = self.story.open().or(self.story.ended().flatten()).into_iter();
-        let missed = from.chain(open).filter_map(|turn| all.iter().position(|known| known.id == *turn)).min();
-        let from = missed.unwrap_or(all.len().saturating_sub(CAUGHT_UP));
+        let told = self.story.open().or(self.story.ended().flatten()).map(TurnId::as_str);
+        let find = |turn: &str| all.iter().position(|known| known.id.as_str() == turn);
+        let from = since.into_iter().chain(told).filter_map(find).min();
+        let from = from.unwrap_or(all.len().saturating_sub(CAUGHT_UP));
         Ok(all.split_off(from))
     }
 
@@ -188,45 +183,43 @@ impl Watched {
         let question = Question { method: asked.what.method(), params };
         let readers = self.subscribers.keys().copied();
         let asks = teller.requests.lock().open(self.seat.thread, id.clone(), question.clone(), readers);
-        for subscriber in asks.iter().filter_map(|connection| self.subscribers.get(connection)) {
-            subscriber.connection.request(&id, question.method, &question.params);
+        for connection in asks.iter().filter_map(|connection| self.subscribers.get(connection)) {
+            connection.request(&id, question.method, &question.params);
         }
     }
 
-    /// Tells all who were asked, and all who look, that it is over.
+    /// Tells all who look that it is over.
     fn resolved(&mut self, asked: &Asked, teller: &Teller<'_>) {
         let id = RequestId::from(asked.id.as_str());
-        let Some(closed) = teller.requests.lock().close(&id) else { return };
+        if teller.requests.lock().close(&id).is_none() {
+            return;
+        }
         // Codex says nothing of these: who ran its own tool knows.
         if matches!(asked.what, What::DynamicTool { .. }) {
             return;
         }
         let params = ServerRequestResolved { thread_id: self.seat.thread, request_id: asked.id.as_str().into() };
         let notification = notice(&self.voice.name, &params);
-        for gone in closed.told.iter().filter(|connection| !self.subscribers.contains_key(connection)) {
-            if let Some(connection) = teller.connections.get(*gone) {
-                connection.send(&notification);
-            }
-        }
         self.send(&notification);
     }
 
     /// Sends to those who look.
     pub fn send(&mut self, notification: &Notification) {
-        let open = self.story.open();
-        self.subscribers.retain(|_, subscriber| {
-            subscriber.connection.send(notification);
-            if subscriber.missed.is_none() && subscriber.connection.lags(&self.voice.name) {
-                subscriber.missed = open.cloned();
-            }
-            subscriber.connection.is_open()
+        self.subscribers.retain(|_, connection| {
+            connection.send(notification);
+            connection.is_open()
         });
     }
 
-    /// From here on a connection is told what happens.
-    pub fn subscribe(&mut self, connection: &Arc<Connection>) {
-        let subscriber = Subscriber { connection: Arc::clone(connection), missed: None };
-        self.subscribers.insert(connection.id(), subscriber);
+    /// From here on a connection is told what happens. True if it was not before.
+    pub fn subscribe(&mut self, connection: &Arc<Connection>) -> bool {
+        self.subscribers.insert(connection.id(), Arc::clone(connection)).is_none()
+    }
+
+    /// A client wants to hear no more, and what it was asked is not for it any more. True if it was told until now.
+    pub fn leave(&mut self, connection: ConnectionId, teller: &Teller<'_>) -> bool {
+        teller.requests.lock().unsubscribed(self.seat.thread, connection);
+        self.unsubscribe(connection)
     }
 
     /// From here on it is not. True if it was.
@@ -252,8 +245,9 @@ impl Watched {
         }
     }
 
-    /// What its newest turn is told to have spent.
-    pub fn tell_spent(&self, connection: &Connection, turn: TurnId, spent: Spent) {
+    /// What was spent, to one who did not hear it, for the turn that others were told it for; if they were not, for this one.
+    pub fn tell_spent(&self, connection: &Connection, newest: TurnId, spent: Spent) {
+        let turn = self.story.spent_in().cloned().unwrap_or(newest);
         let told = Told::Usage { turn, total: spent.total, last: spent.last };
         self.voice.write(told).into_iter().for_each(|notification| connection.send(&notification));
     }
@@ -295,20 +289,28 @@ impl Watched {
     }
 
     /// A connection keeps up again: all that it may have missed, from the first turn of which it missed something.
-    pub fn bring_up_to_date(&mut self, connection: ConnectionId, teller: &Teller<'_>) {
-        self.tell(teller);
-        let turns = match self.newest(teller.journal) {
+    pub fn bring_up_to_date(&mut self, connection: ConnectionId, since: Option<&str>, teller: &Teller<'_>) {
+        // What goes on is told as far as it has come, and nothing of that is told a second time.
+        let open = loop {
+            self.tell(teller);
+            if let Some(open) = self.subscription.open_items(&self.seat.feed) {
+                break open;
+            }
+        };
+        let turns = match self.newest(teller.journal, since) {
             Ok(turns) => turns,
             Err(error) => {
                 return tracing::error!(thread = %self.seat.thread, error, "what a client missed cannot be read");
             }
         };
-        let Some(subscriber) = self.subscribers.get_mut(&connection) else { return };
-        subscriber.missed = None;
+        let Some(connection) = self.subscribers.get(&connection) else { return };
+        // What was told until now is in what is told again.
+        connection.catches_up(&self.voice.name);
         let mut again = Story::since(ThreadStatus::Idle, None);
-        let told = again.tell_again(&turns, self.story.status(), teller.now);
+        let mut told = again.tell_again(&turns, self.story.status(), teller.now);
+        told.extend(again.tell_open(&turns, open));
         for notification in told.into_iter().filter_map(|told| self.voice.write(told)) {
-            subscriber.connection.send_whole(&notification);
+            connection.send_whole(&notification);
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::connection::{Connection, Connections};
 use crate::rpc::FRAME_BYTES;
 
 /// From the first byte to a websocket. Nobody needs longer who means it.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Bytes of the headers of a request.
 const HEADER_BYTES: usize = 32 * 1024;
 /// What a websocket reads and writes at once. Frames may be longer.

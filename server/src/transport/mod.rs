@@ -8,6 +8,8 @@ mod front;
 mod listen;
 mod local;
 mod stdio;
+#[cfg(test)]
+mod tests;
 mod websocket;
 
 use std::future::Future;
@@ -19,6 +21,8 @@ use bytes::Bytes;
 pub use auth::{Token, TokenError};
 pub use listen::{BadAddress, Listen, ListenError, Listener, control_socket};
 pub use local::{Holder, holder};
+#[cfg(test)]
+pub(crate) use stdio::Stdin;
 
 use crate::connection::CloseReason;
 

@@ -36,7 +36,7 @@ pub(super) async fn serve<S: Service>(server: Arc<Server<S>>) -> Option<ExitReas
     Some(ExitReason::StdinClosed)
 }
 
-struct Stdin {
+pub(crate) struct Stdin {
     pieces: mpsc::Receiver<Vec<u8>>,
     lines: Lines,
     is_over: bool,
@@ -58,6 +58,11 @@ impl Stdin {
                 }
             }
         });
+        Self::of(pieces)
+    }
+
+    /// What comes in these pieces.
+    pub(crate) fn of(pieces: mpsc::Receiver<Vec<u8>>) -> Self {
         Self { pieces, lines: Lines::new(FRAME_BYTES), is_over: false }
     }
 }

@@ -59,9 +59,7 @@ impl Source for Stream {
                 Ok(Message::Ping(_) | Message::Pong(_)) => {}
                 Ok(Message::Close(_)) => return None,
                 Err(error) => {
-                    if is_too_long(error) {
-                        self.connection.close(CloseReason::TooLong);
-                    }
+                    why(error).into_iter().for_each(|reason| self.connection.close(reason));
                     return None;
                 }
             }
@@ -69,9 +67,13 @@ impl Source for Stream {
     }
 }
 
-fn is_too_long(error: axum::Error) -> bool {
-    let error = error.into_inner().downcast::<tungstenite::Error>();
-    error.is_ok_and(|error| matches!(*error, tungstenite::Error::Capacity(_)))
+/// What the client is told of a frame that cannot be read.
+fn why(error: axum::Error) -> Option<CloseReason> {
+    match *error.into_inner().downcast::<tungstenite::Error>().ok()? {
+        tungstenite::Error::Capacity(_) => Some(CloseReason::TooLong),
+        tungstenite::Error::Utf8(_) => Some(CloseReason::NotText),
+        _ => None,
+    }
 }
 
 struct Frames {
@@ -102,6 +104,7 @@ impl Sink for Frames {
             CloseReason::Gone => return,
             CloseReason::Shutdown | CloseReason::InputEnded => close_code::AWAY,
             CloseReason::TooLong => close_code::SIZE,
+            CloseReason::NotText => close_code::INVALID,
             CloseReason::NotReading
             | CloseReason::TooManyLagging
             | CloseReason::TooManyKept

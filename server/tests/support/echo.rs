@@ -34,7 +34,7 @@ impl Service for Echo {
         self.answers.lock().push((id, value));
     }
 
-    fn lagged(&self, connection: &Arc<Connection>, thread: &str) {
+    fn lagged(&self, connection: &Arc<Connection>, thread: &str, _: Option<&str>) {
         self.lagged.lock().push(thread.to_owned());
         connection.notify("resync", &json!({"threadId": thread}));
     }

@@ -10,6 +10,10 @@ pub const NAME: &str = "request_user_input";
 /// Questions of one call, at most. The model is told of three; nobody answers more than these at once.
 const MAX_QUESTIONS: usize = 16;
 
+/// What a model reads that asks where it is to work by itself.
+const ONLY_IN_PLAN_MODE: &str = "request_user_input is there in plan mode only: take what is most likely meant, say that \
+you did, and go on";
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Args {
@@ -37,12 +41,17 @@ pub struct Asker {
     pub is_root: bool,
     /// It makes a plan: its turn does not go on without an answer.
     pub plans: bool,
+    /// It may ask also where it makes no plan.
+    pub asks_in_default_mode: bool,
 }
 
 /// The question of a call with these arguments. The error is its output.
 pub fn question(input: &str, asker: Asker) -> Result<What, String> {
     if !asker.is_root {
         return Err("request_user_input can only be used by the root thread".into());
+    }
+    if !asker.plans && !asker.asks_in_default_mode {
+        return Err(ONLY_IN_PLAN_MODE.into());
     }
     let args: Args =
         serde_json::from_str(input).map_err(|error| format!("failed to parse function arguments: {error}"))?;
@@ -80,7 +89,7 @@ mod tests {
     use super::*;
     use sapwood_protocol::asked::Given;
 
-    const ROOT: Asker = Asker { is_root: true, plans: false };
+    const ROOT: Asker = Asker { is_root: true, plans: false, asks_in_default_mode: true };
     const PICK: &str = r#"{"questions":[{"id":"q1","header":"Pick","question":"Which one?",
         "options":[{"label":"A","description":"first"}]}]}"#;
 
@@ -105,9 +114,12 @@ mod tests {
 
     #[test]
     fn refusals() {
-        let child = Asker { is_root: false, plans: true };
+        let child = Asker { is_root: false, plans: true, asks_in_default_mode: true };
+        let works = Asker { asks_in_default_mode: false, ..ROOT };
+        assert!(question(PICK, Asker { plans: true, ..works }).is_ok(), "a plan is made with the person");
         let table = [
             (PICK.to_owned(), child, "request_user_input can only be used by the root thread".to_owned()),
+            (PICK.to_owned(), works, ONLY_IN_PLAN_MODE.to_owned()),
             (
                 PICK.replace(r#"{"label":"A","description":"first"}"#, ""),
                 ROOT,

@@ -15,7 +15,7 @@ use crate::patch::words::Outcome;
 use crate::patch::{Applied, Files, Found, Kind, parse, plan};
 
 fn settings(policy: ApprovalPolicy, sandbox: SandboxPolicy) -> Settings {
-    Settings { approval_policy: policy, sandbox, ..Settings::default() }
+    Settings { approval_policy: policy, sandbox, asks_in_default_mode: true, ..Settings::default() }
 }
 
 /// A root that asks, in a turn that the model was asked in.
@@ -444,7 +444,8 @@ fn questions_of_the_model_and_tools_of_a_client_are_answered_in_their_turn() {
 fn where_nobody_is_nobody_is_asked_for_words() {
     let questions =
         r#"{"questions":[{"id":"q","header":"h","question":"?","options":[{"label":"A","description":"d"}]}]}"#;
-    let mut bench = Bench::root_with(Settings { is_attended: false, ..Settings::default() });
+    let settings = Settings { is_attended: false, asks_in_default_mode: true, ..Settings::default() };
+    let mut bench = Bench::root_with(settings);
     bench.turn();
     let done = bench.answer(&[function("q", "", "request_user_input", questions)]);
     assert_eq!(done.effects, ["sample#1"]);

@@ -2,11 +2,11 @@
 
 use sapwood_model::ModelError;
 use sapwood_protocol::item::MailKind;
-use sapwood_protocol::own::{Accepted, Body, InputLane, Said, ThreadSettings};
+use sapwood_protocol::own::{Accepted, Body, InputLane, Manner, Said, ThreadSettings};
 use serde_json::{Value, json};
 
-use super::super::Settings;
 use super::super::effect::{Answer, Ask, Effect, Input, Interrupter};
+use super::super::{Agent, Settings, prompt};
 use super::bench::{Bench, Did, collab, did, text};
 
 /// A root whose run leaves provider, model and effort to its rollout.
@@ -224,4 +224,47 @@ fn a_child_may_be_given_the_model_that_its_parent_asks_and_no_other() {
     bench.answer(&[spawn("b", "first")]);
     let refused = bench.outputs().into_iter().find(|(call, _)| call == "b").unwrap().1;
     assert_eq!(refused, "Unknown model `first` for spawn_agent. Available models: second");
+}
+
+/// What a model was told of its mode, in order.
+fn modes(bench: &Bench) -> Vec<String> {
+    let items = bench.machine.agent().history.prompt();
+    let items = items.iter().map(|item| serde_json::from_slice::<Value>(item).unwrap());
+    let texts = items.filter(|item| item["role"] == "developer").map(|item| item["content"][0]["text"].clone());
+    texts
+        .filter_map(|text| text.as_str().filter(|text| text.contains("collaboration_mode")).map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn a_model_is_told_of_its_mode_when_it_changes_and_once() {
+    let mut bench = Bench::root_with(Settings { manner_is_said: false, ..Settings::default() });
+    let mode = |said: Option<&str>| {
+        let manner = Manner { mode_instructions: Some(said.map(Into::into)), ..Manner::default() };
+        ThreadSettings { manner, ..ThreadSettings::default() }
+    };
+    let turn = |bench: &mut Bench, id: &str| {
+        bench.say(id, "go on");
+        bench.does(Input::Granted);
+        bench.answer(&[text("done")]);
+    };
+    turn(&mut bench, "u1");
+    assert_eq!(modes(&bench), [""; 0]);
+    let told = |said: &str| prompt::mode(said);
+    for (n, (said, expected)) in [
+        (Some("plan"), vec![told("plan")]),
+        (Some("plan"), vec![told("plan")]),
+        (Some("work"), vec![told("plan"), told("work")]),
+        (None, vec![told("plan"), told("work")]),
+        (Some("plan"), vec![told("plan"), told("work"), told("plan")]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        set(&mut bench, &format!("s{n}"), mode(said));
+        turn(&mut bench, &format!("v{n}"));
+        assert_eq!(modes(&bench), expected, "{n}");
+    }
+    let folded = Agent::fold(bench.lines.iter().cloned());
+    assert_eq!(folded.mode_told.as_deref(), Some("plan"));
 }

@@ -98,6 +98,16 @@ fn new() -> Story {
 }
 
 #[test]
+fn a_thread_waits_before_a_command_is_shown_that_is_asked_for() {
+    let waits = Snapshot { asks: true, ..Snapshot::begun(&command("c", "in_progress"), AT, false) };
+    let item = Shown::Command { call: "c".into(), command: "ls".to_owned(), result: None };
+    let asks = Event::ItemStarted { turn: turn(1), item, snapshot: Some(waits) };
+    let runs = starts(1, &command("d", "in_progress"), false);
+    let told = tell(&mut new(), [begins(1), runs, asks.clone(), asks]);
+    assert_eq!(told, ["active[]", "+t1", "+d inProgress", "active[WaitingOnApproval]", "+c inProgress"]);
+}
+
+#[test]
 fn a_turn_is_told_before_its_items_and_ends_after_them() {
     let (said, ran) = (message("m", "hello"), command("c", "completed"));
     let events = [
@@ -118,9 +128,9 @@ fn a_turn_is_told_before_its_items_and_ends_after_them() {
         "m: hel",
         "m: lo",
         "-m hello",
-        "spent 3 of 9",
         "+c inProgress",
         "-c completed",
+        "spent 3 of 9",
         "Idle",
         r#"-t1 Completed ["m hello"]"#,
     ];
@@ -145,6 +155,44 @@ fn what_runs_ends_once_however_its_turn_does() {
         // Whatever comes late is of no turn that is open.
         let late = [completes(1, &message("m", "late")), says(1, "m", "late"), ends(1, outcome), costs()];
         assert_eq!(tell(&mut story, late), [""; 0], "{outcome:?}");
+    }
+}
+
+#[test]
+fn what_a_response_cost_is_told_when_its_calls_have_ended() {
+    let runs = |id: &str| starts(1, &command(id, "in_progress"), false);
+    let ran = |id: &str| completes(1, &command(id, "completed"));
+    let mut story = new();
+    tell(&mut story, [begins(1)]);
+    assert_eq!(tell(&mut story, [costs(), runs("c")]), ["+c inProgress"]);
+    assert_eq!(story.spent_in(), None);
+    // The next response has nothing but a call.
+    assert_eq!(tell(&mut story, [ran("c"), costs()]), ["-c completed", "spent 3 of 9"]);
+    assert_eq!(story.spent_in(), Some(&turn(1)));
+    let told = tell(&mut story, [runs("d"), ran("d"), starts(1, &message("m", ""), true)]);
+    assert_eq!(told, ["+d inProgress", "-d completed", "spent 3 of 9", "+m"]);
+    assert_eq!(
+        tell(&mut story, [costs(), ends(1, Outcome::Cancelled)]),
+        ["spent 3 of 9", "Idle", "-t1 Interrupted []"]
+    );
+    let told = tell(&mut story, [begins(2), costs(), Event::Dropped { turn: turn(2) }, ends(2, Outcome::Completed)]);
+    assert_eq!(told, ["active[]", "+t2", "spent 3 of 9", "Idle", "-t2 Completed []"], "once");
+}
+
+#[test]
+fn a_thread_whose_question_is_answered_goes_on_and_one_whose_question_is_withdrawn_rests() {
+    let what = What::UserInput { questions: Vec::new(), blocking: false, auto_resolution_ms: None };
+    let asked = Arc::new(Asked { id: AskId::from("q"), call: "c".into(), at: AT, what });
+    // (whether it is withdrawn, how the thread is told to be then)
+    let table: [(bool, &[&str]); 2] = [(false, &["active[]", "Idle"]), (true, &["Idle"])];
+    for (is_withdrawn, expected) in table {
+        let mut story = new();
+        let asks = Event::Asked { turn: turn(1), asked: Arc::clone(&asked) };
+        assert_eq!(tell(&mut story, [begins(1), asks])[2], "active[WaitingOnUserInput]");
+        let resolved = Event::Resolved { turn: turn(1), asked: Arc::clone(&asked), is_withdrawn };
+        let told = tell(&mut story, [resolved, ends(1, Outcome::Cancelled)]);
+        assert!(told[0].starts_with("Resolved"), "{told:?}");
+        assert_eq!(told[1..], [expected, &["-t1 Interrupted []"]].concat());
     }
 }
 

@@ -1,0 +1,155 @@
+//! What commands may touch, and who is asked: as somebody wants it, else as it is configured, else as the machine's owner
+//! proposes, else as the project is trusted; and never more than the owner allows.
+//!
+//! Whoever wants too much is refused. What is only configured gives way, with a warning.
+
+use sapwood_actors::agent::allowed::Allowed;
+use sapwood_protocol::approval::{ApprovalPolicy, ApprovalsReviewer, SandboxPolicy};
+use serde_json::json;
+
+use crate::config::{Config, Requirements, Sandbox, Trust};
+use crate::exit::Failure;
+
+/// What somebody wants commands to be able to touch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted<'a> {
+    /// A mode, by its name.
+    Mode(&'a str),
+    /// A permission profile, by its id.
+    Profile(&'a str),
+    /// All of it, said.
+    Policy(SandboxPolicy),
+}
+
+/// What commands may touch.
+///
+/// # Errors
+/// There is no such thing, or it is not allowed.
+pub fn sandbox(
+    config: &Config,
+    wanted: Option<Wanted<'_>>,
+    required: &Requirements,
+    warnings: &mut Vec<String>,
+) -> Result<Sandbox, Failure> {
+    let rights = &config.rights;
+    let is_said = wanted.is_some();
+    let said = match wanted {
+        None => None,
+        Some(Wanted::Mode(mode)) => Some(rights.of_mode(mode).ok_or_else(|| {
+            Failure::usage(format!(
+                "unknown sandbox mode `{mode}`; there are read-only, workspace-write and danger-full-access"
+            ))
+        })?),
+        Some(Wanted::Profile(id)) => Some(rights.of_profile(id).ok_or_else(|| {
+            Failure::usage(format!(
+                "unknown permission profile `{id}`; there are :read-only, :workspace and :danger-full-access, and \
+                 [permissions.NAME] tables are not supported in this version"
+            ))
+        })?),
+        Some(Wanted::Policy(policy)) => Some(Sandbox { policy, profile: None }),
+    };
+    let proposed = || required.default_profile.and_then(|id| rights.of_profile(id));
+    let usual = || Sandbox { policy: SandboxPolicy::READ_ONLY, profile: Some(":read-only") };
+    let chosen = said.or_else(|| rights.sandbox.clone()).or_else(proposed).or_else(|| by_trust(config));
+    within(chosen.unwrap_or_else(usual), is_said, required, warnings)
+}
+
+/// What holds of what was chosen.
+///
+/// # Errors
+/// It was said, and is not allowed.
+pub fn within(
+    chosen: Sandbox,
+    is_said: bool,
+    required: &Requirements,
+    warnings: &mut Vec<String>,
+) -> Result<Sandbox, Failure> {
+    let Some(why) = required.refuses(&chosen) else { return Ok(chosen) };
+    if is_said {
+        return Err(Failure::configuration(why));
+    }
+    warnings.push(format!("{why}; commands run read-only"));
+    Ok(Sandbox { policy: SandboxPolicy::READ_ONLY, profile: None })
+}
+
+/// Where a person said something of the project, agents may write in it: in one that is not trusted they ask first.
+fn by_trust(config: &Config) -> Option<Sandbox> {
+    match config.trust {
+        Trust::Trusted | Trust::Untrusted => config.rights.of_profile(":workspace"),
+        Trust::Unknown => None,
+    }
+}
+
+/// When a person is asked.
+///
+/// # Errors
+/// It is not allowed.
+pub fn approval_policy(
+    config: &Config,
+    wanted: Option<ApprovalPolicy>,
+    allowed: &Allowed,
+    warnings: &mut Vec<String>,
+) -> Result<ApprovalPolicy, Failure> {
+    let usual = if config.trust == Trust::Untrusted { ApprovalPolicy::Untrusted } else { ApprovalPolicy::OnRequest };
+    let named = wanted.or(config.rights.approval_policy);
+    let policy = named.unwrap_or(usual);
+    let held = allowed.approval_policy(policy);
+    let why = format!(
+        "the approval policy {} is not allowed on this machine (allowed_approval_policies in requirements.toml)",
+        json!(policy)
+    );
+    if wanted.is_some_and(|policy| policy != held) {
+        return Err(Failure::configuration(why));
+    }
+    // What nobody chose is nobody's loss.
+    warnings.extend(named.filter(|policy| *policy != held).map(|_| format!("{why}; {} holds", json!(held))));
+    Ok(held)
+}
+
+/// Who is asked.
+///
+/// # Errors
+/// This one is not allowed.
+pub fn reviewer(
+    config: &Config,
+    wanted: Option<ApprovalsReviewer>,
+    allowed: &Allowed,
+    warnings: &mut Vec<String>,
+) -> Result<ApprovalsReviewer, Failure> {
+    let named = wanted.or(config.rights.approvals_reviewer);
+    let reviewer = named.unwrap_or_default();
+    let held = allowed.reviewer(reviewer);
+    let why = format!(
+        "the approvals reviewer {} is not allowed on this machine (allowed_approvals_reviewers in requirements.toml)",
+        json!(reviewer)
+    );
+    if wanted.is_some_and(|reviewer| reviewer != held) {
+        return Err(Failure::configuration(why));
+    }
+    warnings.extend(named.filter(|reviewer| *reviewer != held).map(|_| format!("{why}; {} holds", json!(held))));
+    Ok(held)
+}
+
+/// What a rollout recorded of its thread, and is not allowed any more: what a person should know.
+pub fn recorded(
+    sandbox: Option<&SandboxPolicy>,
+    approval_policy: Option<ApprovalPolicy>,
+    allowed: &Allowed,
+) -> Vec<String> {
+    let sandbox = sandbox.filter(|sandbox| allowed.sandbox(sandbox) != *sandbox).map(|sandbox| {
+        format!(
+            "this thread was left with the sandbox `{}`, which is not allowed on this machine (allowed_sandbox_modes in \
+             requirements.toml); commands run read-only",
+            sandbox.name()
+        )
+    });
+    let policy = approval_policy.filter(|policy| allowed.approval_policy(*policy) != *policy).map(|policy| {
+        format!(
+            "this thread was left with the approval policy {}, which is not allowed on this machine \
+             (allowed_approval_policies in requirements.toml); {} holds",
+            json!(policy),
+            json!(allowed.approval_policy(policy))
+        )
+    });
+    sandbox.into_iter().chain(policy).collect()
+}
