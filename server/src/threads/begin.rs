@@ -1,35 +1,29 @@
-//! `thread/start`, `thread/resume`, `thread/fork`: threads that come into memory, and who looks at them from then on.
+//! `thread/start` and `thread/fork`: threads that are made, and who looks at them from then on.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use sapwood_actors::agent::approval::DynamicTools;
 use sapwood_actors::fold;
 use sapwood_actors::seat::Seat;
-use sapwood_actors::tree::INPUT_BYTES;
-use sapwood_protocol::app::dynamic::DynamicTool;
-use sapwood_protocol::app::list::TurnsPage;
 use sapwood_protocol::app::notices::{ThreadStarted, Warning};
 use sapwood_protocol::app::settings::MultiAgentMode;
-use sapwood_protocol::app::start::{
-    ThreadForkParams, ThreadOverrides, ThreadResumeParams, ThreadResumeResponse, ThreadStartParams, ThreadStartResponse,
-};
+use sapwood_protocol::app::start::{ThreadForkParams, ThreadStartParams, ThreadStartResponse};
 use sapwood_protocol::app::thread::Thread;
 use sapwood_protocol::app::turn::{Turn, TurnItemsView};
 use sapwood_protocol::ids::InputId;
-use sapwood_protocol::own::{Fork, Manner, ThreadSettings as Set};
-use sapwood_protocol::{SessionId, ThreadId, TurnId};
+use sapwood_protocol::own::{Fork, ThreadSettings as Set};
+use sapwood_protocol::{ThreadId, TurnId};
 use uuid::Uuid;
 
 use super::looks;
 use super::notify::notice;
-use super::settings::{self, name};
-use super::tree::{ATTACHED_AGENTS, LoadedTree};
+use super::overrides::{client_tools, in_usual_mode, recorded, request, said, text_of, voice};
+use super::settings;
+use super::tree::LoadedTree;
 use crate::app::{AppServer, Begin, thread_id};
 use crate::blocking::blocking;
 use crate::connection::Connection;
-use crate::history::{self, Ahead, Spent};
-use crate::program::{Prepared, Recorded, ThreadRequest};
+use crate::history;
+use crate::program::{Prepared, ThreadRequest};
 use crate::router::{Call, Method, Reply};
 use crate::rpc::RpcError;
 
@@ -37,7 +31,7 @@ use crate::rpc::RpcError;
 const SOURCE: &str = "vscode";
 
 pub(super) fn table() -> Vec<Method<AppServer>> {
-    vec![Method::new("thread/start", start), Method::new("thread/resume", resume), Method::new("thread/fork", fork)]
+    vec![Method::new("thread/start", start), Method::new("thread/fork", fork)]
 }
 
 async fn start(app: Arc<AppServer>, call: Call, reply: Reply) {
@@ -59,156 +53,6 @@ async fn start(app: Arc<AppServer>, call: Call, reply: Reply) {
         Ok((tree, warnings)) => app.introduce(&tree, &call.connection, reply, warnings, Introduction::Started),
         Err(error) => reply.error(error),
     }
-}
-
-async fn resume(app: Arc<AppServer>, call: Call, reply: Reply) {
-    let params: ThreadResumeParams = match call.params() {
-        Ok(params) => params,
-        Err(error) => return reply.error(error),
-    };
-    let resumed = async {
-        if params.history.is_some() {
-            let text = "`history` is not supported: start a thread, and give it items with thread/inject_items";
-            return Err(RpcError::invalid(text));
-        }
-        let thread = thread_id(&params.thread_id)?;
-        let found = app.find(thread);
-        let is_loaded = found.is_some();
-        let ahead = read_ahead(&app, thread, found.as_ref().map(|(tree, _)| &**tree), &params);
-        let load = async {
-            match found {
-                Some((tree, _)) => Ok((tree, Vec::new())),
-                None => app.load(thread, &params.overrides, &call.connection).await,
-            }
-        };
-        let (ahead, loaded) = tokio::join!(ahead, load);
-        let (tree, warnings) = loaded?;
-        let seat = tree.tree.seat(thread);
-        let seat = seat.ok_or_else(|| RpcError::invalid(format!("thread not found: {thread}")))?;
-        Ok((tree, seat, warnings, ahead, is_loaded))
-    };
-    match resumed.await {
-        Ok((tree, seat, warnings, ahead, is_loaded)) => {
-            answer_resume(&app, &tree, &seat, &params, &call.connection, reply, (warnings, ahead));
-            if !is_loaded {
-                tree.tree.go_on_answered();
-            }
-        }
-        Err(error) => reply.error(error),
-    }
-}
-
-/// Answers with the thread as it is, asks again what is open, and tells what happens from here on.
-fn answer_resume(
-    app: &AppServer,
-    tree: &LoadedTree,
-    seat: &Seat,
-    params: &ThreadResumeParams,
-    connection: &Arc<Connection>,
-    reply: Reply,
-    (warnings, ahead): (Vec<String>, Option<Ahead>),
-) {
-    let is_resumed = tree.with(seat.thread, |watched, _| {
-        let History { turns, page, ends, spent } = match history_of(tree, seat, params, ahead) {
-            Ok(shown) => shown,
-            Err(error) => {
-                reply.error(error);
-                return false;
-            }
-        };
-        let newest = turns.last().cloned();
-        let is_known = newest.is_some() || !params.exclude_turns;
-        let begun = begun(tree, seat, turns, watched.status());
-        let Some(begun) = begun else {
-            reply.error(RpcError::internal(format!("thread {} cannot be read", seat.thread)));
-            return false;
-        };
-        reply.ok(&resumed(begun, tree, seat, page, ends));
-        watched.answered(settings::of(tree, seat), spent);
-        if is_known {
-            watched.had_ended(newest.as_ref());
-        }
-        if let (Some(turn), Some(spent)) = (newest, spent) {
-            watched.tell_spent(connection, turn.id, spent);
-        }
-        watched.subscribe(connection);
-        warn(connection, seat.thread, warnings);
-        app.ask_again(seat.thread, connection);
-        tree.tree.look_at_queue(seat);
-        true
-    });
-    if is_resumed == Some(true) {
-        attach(app, tree, seat, connection);
-    }
-}
-
-/// Who takes up a tree takes up its agents, while it is small, as everybody did who saw them spawned: what they ask is asked
-/// again.
-fn attach(app: &AppServer, tree: &LoadedTree, root: &Seat, connection: &Arc<Connection>) {
-    if root.parent.is_some() || tree.watched.count() > ATTACHED_AGENTS {
-        return;
-    }
-    for child in tree.tree.seats().into_iter().filter(|seat| seat.parent.is_some()) {
-        tree.with(child.thread, |watched, _| {
-            // Who has followed it all along has its questions already.
-            if watched.subscribe(connection) {
-                app.ask_again(child.thread, connection);
-            }
-        });
-    }
-}
-
-/// What the answer to `thread/resume` says of the past.
-#[derive(Default)]
-struct History {
-    turns: Vec<Turn>,
-    page: Option<TurnsPage>,
-    /// Cursors to the newest turn, and to the newest item.
-    ends: (Option<String>, Option<String>),
-    spent: Option<Spent>,
-}
-
-fn wants_turns(params: &ThreadResumeParams) -> bool {
-    !params.exclude_turns || params.initial_turns_page.is_some()
-}
-
-/// Reads what the answer will need of the rollout, while its tree is brought into memory. What cannot be read is read again when
-/// it is needed, and then said.
-fn read_ahead(
-    app: &AppServer,
-    thread: ThreadId,
-    loaded: Option<&LoadedTree>,
-    params: &ThreadResumeParams,
-) -> impl Future<Output = Option<Ahead>> + use<> {
-    let journal = loaded.map_or_else(|| app.trees.journal(), |tree| &tree.tree.journal);
-    let (journal, store, wants_turns) = (Arc::clone(journal), Arc::clone(&app.store), wants_turns(params));
-    let read = blocking(move || {
-        let ahead = wants_turns.then(|| history::ahead(&*journal, thread).ok()).flatten();
-        // One that leaves no trace is not in it.
-        let _ = store.refresh(thread);
-        Ok(ahead)
-    });
-    async move { read.await.ok().flatten() }
-}
-
-/// The turns that go into the answer, and what stands beside them. A long history is read only where it is wanted.
-fn history_of(
-    tree: &LoadedTree,
-    seat: &Seat,
-    params: &ThreadResumeParams,
-    ahead: Option<Ahead>,
-) -> Result<History, RpcError> {
-    let wanted = params.initial_turns_page.as_ref();
-    if !wants_turns(params) {
-        let ends = history::ends(&*tree.tree.journal, seat.thread);
-        let ends = ends.map_err(|error| looks::unreadable(seat.thread, &error))?;
-        return Ok(History { ends, ..History::default() });
-    }
-    let turns = looks::turns_after(tree, seat, ahead)?;
-    let live = seat.look(|view| view.turn.clone());
-    let all = if params.exclude_turns { Vec::new() } else { turns.all(TurnItemsView::Full, live.as_ref()) };
-    let page = wanted.map(|wanted| looks::first_page(seat.thread, &turns, wanted, live.as_ref()));
-    Ok(History { turns: all, page: page.transpose()?, ends: turns.ends(seat.thread), spent: turns.spent() })
 }
 
 async fn fork(app: Arc<AppServer>, call: Call, reply: Reply) {
@@ -322,150 +166,16 @@ impl AppServer {
             warn(connection, seat.thread, tree.prepared.lock().warnings.iter().cloned().chain(warnings));
         });
     }
-
-    /// Loads the tree of a thread, with what the client says of it.
-    pub(super) async fn load(
-        &self,
-        thread: ThreadId,
-        overrides: &ThreadOverrides,
-        connection: &Connection,
-    ) -> Result<(Arc<LoadedTree>, Vec<String>), RpcError> {
-        let trees = self.trees.clone();
-        let root = blocking(move || {
-            let read = |thread| trees.look(thread).map_err(|error| looks::missing(thread, &error));
-            let agent = read(thread)?;
-            let root = ThreadId::from(agent.identity().session);
-            if root == thread { Ok(agent) } else { read(root) }
-        })
-        .await?;
-        let session: SessionId = root.identity().session;
-        let request = request(overrides, connection, Some(recorded(&root)))?;
-        let (cwd, roots) = (request.cwd.clone(), request.workspace_roots.clone());
-        let prepared = self.prepare(request).await?;
-        let set = said(&prepared, overrides, cwd, roots);
-        let mut told = prepared.warnings.clone();
-        let (tree, warnings) = self.begin(Begin::Load { session }, prepared, false).await?;
-        set_root(&tree, set)?;
-        told.extend(warnings);
-        Ok((tree, told))
-    }
 }
 
 /// Sets what a client said of a thread that goes on.
-fn set_root(tree: &LoadedTree, set: Option<Set>) -> Result<(), RpcError> {
+pub(super) fn set_root(tree: &LoadedTree, set: Option<Set>) -> Result<(), RpcError> {
     let (Some(set), Some(seat)) = (set, tree.tree.root()) else { return Ok(()) };
     let told = tree.tree.configure(&seat, InputId::from(Uuid::new_v4().to_string()), set);
     told.map(drop).map_err(|refusal| RpcError::internal(refusal.to_string()))
 }
 
-/// The tools of a client, if they are in order.
-fn client_tools(tools: &[DynamicTool]) -> Result<DynamicTools, RpcError> {
-    let same = serde_json::to_value(tools).and_then(serde_json::from_value::<DynamicTools>);
-    let same = same.map_err(|error| RpcError::invalid(format!("`dynamicTools` cannot be read: {error}")))?;
-    same.checked().map_err(|error| RpcError::invalid(error.to_string()))
-}
-
-/// What a client says of a thread, for the program.
-fn request(
-    overrides: &ThreadOverrides,
-    connection: &Connection,
-    resume: Option<Recorded>,
-) -> Result<ThreadRequest, RpcError> {
-    if overrides.sandbox.is_some() && overrides.permissions.is_some() {
-        return Err(RpcError::invalid("`permissions` cannot be combined with `sandbox`"));
-    }
-    if overrides.developer_instructions.as_ref().is_some_and(|text| text.len() > INPUT_BYTES) {
-        return Err(RpcError::invalid(format!("`developerInstructions` has more than {INPUT_BYTES} bytes")));
-    }
-    Ok(ThreadRequest {
-        cwd: overrides.cwd.as_ref().map(PathBuf::from),
-        workspace_roots: overrides
-            .runtime_workspace_roots
-            .as_ref()
-            .map(|roots| roots.iter().map(PathBuf::from).collect()),
-        model: overrides.model.clone(),
-        model_provider: overrides.model_provider.clone(),
-        service_tier: overrides.service_tier.clone(),
-        approval_policy: overrides.approval_policy.map(Into::into),
-        approvals_reviewer: overrides.approvals_reviewer,
-        sandbox: overrides.sandbox.map(|mode| name(&mode).to_string()),
-        permissions: overrides.permissions.clone(),
-        sandbox_policy: None,
-        config: overrides.config.clone().unwrap_or_default(),
-        base_instructions: overrides.base_instructions.clone(),
-        originator: connection.client().map(|client| client.info.name.clone()).unwrap_or_default(),
-        resume,
-    })
-}
-
-/// How the model is to speak, and what it is told: no program has a say in it.
-fn voice(overrides: &ThreadOverrides) -> Manner {
-    Manner {
-        personality: overrides.personality.map(|personality| name(&personality)),
-        developer_instructions: overrides.developer_instructions.as_deref().map(Into::into),
-        ..Manner::default()
-    }
-}
-
-/// What of it is set in a thread that goes on: what the client named, and nothing else.
-fn said(
-    prepared: &Prepared,
-    overrides: &ThreadOverrides,
-    cwd: Option<PathBuf>,
-    roots: Option<Vec<PathBuf>>,
-) -> Option<Set> {
-    let settings = &prepared.settings;
-    let rights = prepared.rights_are_said;
-    let text = |path: PathBuf| path.to_string_lossy().into_owned();
-    let manner = Manner {
-        cwd: cwd.map(|_| prepared.cwd.to_string_lossy().into()),
-        workspace_roots: roots.map(|roots| roots.into_iter().map(text).collect()),
-        approval_policy: overrides.approval_policy.map(Into::into),
-        approvals_reviewer: overrides.approvals_reviewer,
-        sandbox: rights.then(|| settings.sandbox.clone()),
-        service_tier: overrides.service_tier.as_ref().map(|tier| tier.as_deref().map(Into::into)),
-        ..voice(overrides)
-    };
-    let model = prepared.model_is_said;
-    let set = Set {
-        provider: model.then(|| Arc::clone(&settings.provider)),
-        model: model.then(|| Arc::clone(&settings.model)),
-        effort: model.then(|| settings.effort.clone()),
-        manner,
-    };
-    (set != Set::default()).then_some(set)
-}
-
-/// A fork begins in the usual mode of collaboration, whatever its source is in: people choose a mode where they work.
-fn in_usual_mode(source: &sapwood_actors::agent::Agent, set: Option<Set>) -> Option<Set> {
-    const USUAL: &str = "default";
-    let is_unusual = source.asking.manner.as_ref().is_some_and(|manner| {
-        manner.mode.as_deref().is_some_and(|mode| mode != USUAL)
-            || manner.mode_instructions.iter().flatten().count() > 0
-    });
-    if !is_unusual {
-        return set;
-    }
-    let set = set.unwrap_or_default();
-    let manner = Manner { mode: Some(USUAL.into()), mode_instructions: Some(None), ..set.manner };
-    Some(Set { manner, ..set })
-}
-
-fn recorded(agent: &sapwood_actors::agent::Agent) -> Recorded {
-    let asking = &agent.asking;
-    let text = |value: &Option<Arc<str>>| value.as_deref().map(str::to_owned);
-    let cwd = asking.manner.as_ref().and_then(|manner| manner.cwd.as_deref()).unwrap_or(&agent.identity().cwd);
-    Recorded {
-        provider: text(&asking.provider),
-        model: text(&asking.model),
-        effort: text(&asking.effort),
-        cwd: Some(PathBuf::from(cwd)),
-        sandbox: asking.manner.as_ref().and_then(|manner| manner.sandbox.clone()),
-        approval_policy: asking.manner.as_ref().and_then(|manner| manner.approval_policy),
-    }
-}
-
-fn begun(
+pub(super) fn begun(
     tree: &LoadedTree,
     seat: &Seat,
     turns: Vec<Turn>,
@@ -495,36 +205,6 @@ fn begun(
     })
 }
 
-fn resumed(
-    begun: ThreadStartResponse,
-    tree: &LoadedTree,
-    seat: &Seat,
-    page: Option<TurnsPage>,
-    (turns_backwards_cursor, items_backwards_cursor): (Option<String>, Option<String>),
-) -> ThreadResumeResponse {
-    let mode = settings::of(tree, seat).collaboration_mode;
-    ThreadResumeResponse {
-        thread: begun.thread,
-        model: begun.model,
-        model_provider: begun.model_provider,
-        service_tier: begun.service_tier,
-        disabled_plugin_ids: begun.disabled_plugin_ids,
-        cwd: begun.cwd,
-        runtime_workspace_roots: begun.runtime_workspace_roots,
-        instruction_sources: begun.instruction_sources,
-        approval_policy: begun.approval_policy,
-        approvals_reviewer: begun.approvals_reviewer,
-        sandbox: begun.sandbox,
-        active_permission_profile: begun.active_permission_profile,
-        reasoning_effort: begun.reasoning_effort,
-        collaboration_mode: Some(mode),
-        multi_agent_mode: begun.multi_agent_mode,
-        initial_turns_page: page,
-        turns_backwards_cursor,
-        items_backwards_cursor,
-    }
-}
-
 /// Where a fork ends: the number of the first line that it does not inherit. Nothing for all of them.
 fn end_of(
     turns: &history::Turns,
@@ -545,14 +225,9 @@ fn end_of(
     before.map(|before| find("beforeTurnId", &before).map(|(start, _)| start)).transpose()
 }
 
-fn warn(connection: &Connection, thread: ThreadId, warnings: impl IntoIterator<Item = String>) {
+pub(super) fn warn(connection: &Connection, thread: ThreadId, warnings: impl IntoIterator<Item = String>) {
     let name = thread.to_string().into();
     for message in warnings {
         connection.send(&notice(&name, &Warning { thread_id: Some(thread), message }));
     }
-}
-
-fn text_of(prepared: &Prepared) -> Result<String, RpcError> {
-    let cwd = prepared.cwd.to_str();
-    cwd.map(str::to_owned).ok_or_else(|| RpcError::invalid("the path of `cwd` is no valid UTF-8"))
 }

@@ -15,8 +15,10 @@ mod keep;
 mod looks;
 mod mode;
 mod notify;
+mod overrides;
 mod queue;
 mod ready;
+mod resume;
 mod settings;
 mod story;
 mod terminals;
@@ -32,8 +34,17 @@ pub(crate) use looks::describe;
 
 /// The methods of threads and turns.
 pub(crate) fn table() -> Vec<Method<AppServer>> {
-    [begin::table(), looks::table(), keep::table(), turns::table(), queue::table(), items::table(), terminals::table()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        begin::table(),
+        resume::table(),
+        looks::table(),
+        keep::table(),
+        turns::table(),
+        queue::table(),
+        items::table(),
+        terminals::table(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

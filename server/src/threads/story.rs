@@ -8,20 +8,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sapwood_actors::agent::Event;
-use sapwood_actors::agent::effect::{Part, Shown, Snapshot};
+use sapwood_actors::agent::event::{Part, Shown};
 use sapwood_actors::agent::plan::PlanUpdate;
-use sapwood_actors::feed::OpenItem;
 use sapwood_model::SafetyBuffering;
-use sapwood_protocol::app::item::{ItemKind, ThreadItem};
+use sapwood_protocol::app::item::ThreadItem;
 use sapwood_protocol::app::thread::{ActiveFlag, ThreadStatus};
 use sapwood_protocol::app::turn::{Turn, TurnError, TurnItemsView, TurnStatus};
 use sapwood_protocol::asked::{Asked, What};
 use sapwood_protocol::ids::AskId;
 use sapwood_protocol::own::Outcome;
 use sapwood_protocol::{Millis, TurnId, Usage};
-use serde_json::{Map, Value};
 
-use crate::history::{self, Spent};
+pub(super) use again::open_as_told;
+
+use crate::history::Spent;
 
 /// Something that clients are told of a thread.
 #[derive(Clone, Debug, PartialEq)]
@@ -249,98 +249,6 @@ impl Story {
         told.extend(std::mem::take(&mut self.asks).into_values().map(Told::Resolved));
     }
 
-    /// The feed lost changes, or an incarnation ended without a word: what is missing, by the rollout. `turns` are the newest
-    /// ones, the oldest first: from the open one on, or else from the last that ended.
-    pub fn catch_up(&mut self, turns: &[Turn], now: Millis) -> Vec<Told> {
-        let mut told = Vec::new();
-        for state in self.open.iter_mut().flat_map(|open| open.items.values_mut()) {
-            if let ItemState::Open { summary, .. } = state {
-                *summary = None;
-            }
-        }
-        turns.iter().for_each(|turn| self.ended_beside(turn, now, &mut told));
-        let from = match &self.open {
-            Some(open) => turns.iter().position(|turn| turn.id == open.id),
-            None => {
-                let next = match &self.ended {
-                    Some(Some(ended)) => turns.iter().position(|turn| turn.id == *ended).map(|at| at + 1),
-                    Some(None) => Some(0),
-                    None => None,
-                };
-                next.or_else(|| turns.iter().position(|turn| turn.status == TurnStatus::InProgress))
-            }
-        };
-        for turn in from.map_or(&[][..], |from| &turns[from..]) {
-            if self.open.as_ref().is_none_or(|open| open.id != turn.id) {
-                let started = Millis(turn.started_at.unwrap_or_default() * 1000);
-                self.begin(turn.id.clone(), turn.root_turn_id.clone(), started, &mut told);
-            }
-            for item in &turn.items {
-                let is_running = turn.status == TurnStatus::InProgress && is_in_progress(item);
-                self.known(&turn.id, item, now, is_running, &mut told);
-            }
-            if turn.status != TurnStatus::InProgress {
-                self.withdraw(&mut told);
-                self.close_items(now, &mut told);
-                self.tell_spent(&mut told);
-                told.extend(self.rests(turn.status));
-                told.extend(failure(&turn.id, turn.error.clone()));
-                let is_answer = |_: &ThreadItem| turn.status == TurnStatus::Completed;
-                let message = self.open.take().and_then(|open| open.message).filter(is_answer);
-                self.ended = Some(Some(turn.id.clone()));
-                self.ahead.insert(turn.id.clone());
-                told.push(Told::TurnCompleted(summary(turn.clone(), message)));
-            }
-        }
-        if from.is_none() && self.open.is_some() {
-            // The rollout knows nothing of it any more: it was taken back.
-            self.withdraw(&mut told);
-            self.close_items(now, &mut told);
-            self.tell_spent(&mut told);
-            told.extend(self.rests(TurnStatus::Interrupted));
-            if let Some(open) = self.open.take() {
-                let turn = Turn { started_at: Some(open.started.secs()), ..Turn::begun(open.id) };
-                told.push(Told::TurnCompleted(Turn { status: TurnStatus::Interrupted, ..turn }));
-            }
-        }
-        told
-    }
-
-    /// All of these turns, to one who missed a part of them.
-    pub fn tell_again(&mut self, turns: &[Turn], status: ThreadStatus, now: Millis) -> Vec<Told> {
-        let mut told = Vec::new();
-        for turn in turns {
-            self.open = None;
-            let started = Millis(turn.started_at.unwrap_or_default() * 1000);
-            self.begin(turn.id.clone(), turn.root_turn_id.clone(), started, &mut told);
-            told.extend(self.catch_up(std::slice::from_ref(turn), now));
-        }
-        told.retain(|told| !matches!(told, Told::Status(_)));
-        told.insert(0, Told::Status(status));
-        told
-    }
-
-    /// What has begun in these turns and is in no rollout yet, with what of it has come.
-    pub fn tell_open(&mut self, turns: &[Turn], items: Vec<OpenItem>) -> Vec<Told> {
-        let mut told = Vec::new();
-        for OpenItem { turn, id, snapshot, parts } in items {
-            if self.open() == Some(&turn) {
-                self.started(&turn, &snapshot, &mut told);
-            } else if let Some(known) = turns.iter().find(|known| known.id == turn)
-                && let Some(item) = history::item(&snapshot.item, Some(snapshot.started.0), None)
-                && !known.items.iter().any(|known| known.id() == item.id())
-            {
-                // A command that goes on without its turn.
-                self.detached.insert(item.id().into());
-                told.push(Told::ItemStarted { turn: turn.clone(), item, at: snapshot.started });
-            }
-            for (part, text) in parts {
-                self.delta(turn.clone(), id.as_str(), part, text, &mut told);
-            }
-        }
-        told
-    }
-
     fn begin(&mut self, id: TurnId, root: Option<TurnId>, started: Millis, told: &mut Vec<Told>) {
         self.asks.clear();
         self.owes = false;
@@ -348,120 +256,6 @@ impl Story {
         let turn = Turn { started_at: Some(started.secs()), root_turn_id: root, ..Turn::begun(id.clone()) };
         told.push(Told::TurnStarted(turn));
         self.open = Some(OpenTurn { id, started, items: BTreeMap::new(), message: None });
-    }
-
-    fn started(&mut self, turn: &TurnId, snapshot: &Snapshot, told: &mut Vec<Told>) {
-        if snapshot.is_streamed && self.open() == Some(turn) {
-            self.tell_spent(told);
-        }
-        let Some(open) = self.open.as_mut().filter(|open| open.id == *turn) else { return };
-        let Some(item) = history::item(&snapshot.item, Some(snapshot.started.0), None) else { return };
-        if open.items.contains_key(item.id()) {
-            return;
-        }
-        if snapshot.is_streamed {
-            open.end_thoughts(snapshot.started, told);
-        }
-        let state =
-            ItemState::Open { item: item.clone(), is_streamed: snapshot.is_streamed, summary: Some(Vec::new()) };
-        open.items.insert(item.id().into(), state);
-        if snapshot.asks {
-            let status = waits_for_approval(self.active());
-            told.extend(self.is_now(status));
-        }
-        told.push(Told::ItemStarted { turn: turn.clone(), item, at: snapshot.started });
-    }
-
-    /// A command goes on without its turn: the end of the turn is not its own.
-    fn detach(&mut self, turn: &TurnId, item: &str) {
-        let open = self.open.as_mut().filter(|open| open.id == *turn);
-        if let Some((id, ItemState::Open { .. })) = open.and_then(|open| open.items.remove_entry(item)) {
-            self.detached.insert(id);
-        }
-    }
-
-    /// Commands that went on have ended, and nobody heard of it.
-    fn ended_beside(&mut self, turn: &Turn, at: Millis, told: &mut Vec<Told>) {
-        for item in turn.items.iter().filter(|item| !is_in_progress(item)) {
-            if !self.detached.remove(item.id()) {
-                continue;
-            }
-            if let Some(open) = self.open.as_mut().filter(|open| open.id == turn.id) {
-                open.items.insert(item.id().into(), ItemState::Complete);
-            }
-            told.push(Told::ItemCompleted { turn: turn.id.clone(), item: item.clone(), at });
-        }
-    }
-
-    fn completed(&mut self, turn: &TurnId, snapshot: &Snapshot, at: Millis, says: bool, told: &mut Vec<Told>) {
-        let completed = snapshot.completed.unwrap_or(at);
-        let Some(item) = history::item(&snapshot.item, Some(snapshot.started.0), Some(completed.0)) else { return };
-        let open = self.open.as_mut().filter(|open| open.id == *turn);
-        if self.detached.remove(item.id()) {
-            open.and_then(|open| open.items.insert(item.id().into(), ItemState::Complete));
-            told.push(Told::ItemCompleted { turn: turn.clone(), item, at: completed });
-            return;
-        }
-        let Some(open) = open else { return };
-        match open.items.insert(item.id().into(), ItemState::Complete) {
-            Some(ItemState::Complete) => return,
-            Some(ItemState::Open { .. }) => {}
-            // Nothing is complete that did not begin.
-            None => {
-                let begun = history::item(&snapshot.item, Some(snapshot.started.0), None);
-                let item = begun.unwrap_or_else(|| item.clone());
-                told.push(Told::ItemStarted { turn: turn.clone(), item, at: snapshot.started });
-            }
-        }
-        if says {
-            open.message = Some(item.clone());
-        }
-        told.push(Told::ItemCompleted { turn: turn.clone(), item, at: completed });
-    }
-
-    /// An item as the rollout has it.
-    fn known(&mut self, turn: &TurnId, item: &ThreadItem, at: Millis, is_running: bool, told: &mut Vec<Told>) {
-        let Some(open) = &mut self.open else { return };
-        let state = match is_running {
-            true => ItemState::Open { item: item.clone(), is_streamed: false, summary: None },
-            false => ItemState::Complete,
-        };
-        let before = open.items.insert(item.id().into(), state);
-        if matches!(before, Some(ItemState::Complete)) {
-            open.items.insert(item.id().into(), ItemState::Complete);
-            return;
-        }
-        if before.is_none() {
-            told.push(Told::ItemStarted { turn: turn.clone(), item: begun(item), at });
-        }
-        if !is_running {
-            if item.kind() == ItemKind::AgentMessage {
-                open.message = Some(item.clone());
-            }
-            told.push(Told::ItemCompleted { turn: turn.clone(), item: item.clone(), at });
-        }
-    }
-
-    fn delta(&mut self, turn: TurnId, id: &str, part: Part, text: String, told: &mut Vec<Told>) {
-        if let Some(item) = self.detached.get(id) {
-            return told.push(Told::Delta { turn, item: Arc::clone(item), part, text });
-        }
-        let Some(open) = self.open.as_mut().filter(|open| open.id == turn) else { return };
-        let Some(item) = open.items.get_key_value(id).map(|(item, _)| Arc::clone(item)) else { return };
-        let Some(ItemState::Open { summary, .. }) = open.items.get_mut(id) else { return };
-        match (part, &mut *summary) {
-            (Part::Summary(part), Some(parts)) => {
-                if part >= parts.len() as u64 {
-                    told.push(Told::SummaryPart { turn: turn.clone(), item: Arc::clone(&item), part });
-                    parts.push(String::new());
-                }
-                parts.last_mut().into_iter().for_each(|last| last.push_str(&text));
-            }
-            _ => *summary = None,
-        }
-        if !text.is_empty() {
-            told.push(Told::Delta { turn, item, part, text });
-        }
     }
 
     fn retrying(&mut self, message: String, told: &mut Vec<Told>) {
@@ -497,16 +291,6 @@ impl Story {
     }
 
     /// What ran ends with its turn.
-    fn close_items(&mut self, at: Millis, told: &mut Vec<Told>) {
-        self.drop_streamed();
-        let Some(open) = &mut self.open else { return };
-        for state in open.items.values_mut() {
-            if let ItemState::Open { item, .. } = std::mem::replace(state, ItemState::Complete) {
-                told.push(Told::ItemCompleted { turn: open.id.clone(), item: ended(&item, at), at });
-            }
-        }
-    }
-
     fn end(&mut self, turn: TurnId, end: &End, at: Millis, told: &mut Vec<Told>) {
         if self.open() != Some(&turn) {
             return;
@@ -549,47 +333,6 @@ impl Story {
     }
 }
 
-impl OpenTurn {
-    /// A model thinks before it speaks: what it thought is whole when the next item of its answer begins, and clients are told
-    /// so then. The rollout has it when the answer is complete.
-    fn end_thoughts(&mut self, at: Millis, told: &mut Vec<Told>) {
-        for state in self.items.values_mut() {
-            let ItemState::Open { item, is_streamed: true, summary: Some(parts) } = &*state else { continue };
-            if item.kind() != ItemKind::Reasoning {
-                continue;
-            }
-            let item = thought(item, parts.clone(), at);
-            *state = ItemState::Complete;
-            told.push(Told::ItemCompleted { turn: self.id.clone(), item, at });
-        }
-    }
-}
-
-/// A thought that is whole.
-fn thought(item: &ThreadItem, summary: Vec<String>, at: Millis) -> ThreadItem {
-    changed(item, |fields| {
-        fields.insert("summary".into(), summary.into());
-        fields.insert("completedAtMs".into(), at.0.into());
-    })
-}
-
-/// Items that are open, as clients were told of them: what was thought is whole when the next item of its answer has begun.
-pub(super) fn open_as_told(open: &[OpenItem]) -> impl Iterator<Item = (&TurnId, ThreadItem)> {
-    open.iter().enumerate().filter_map(|(at, item)| {
-        let snapshot = &item.snapshot;
-        let shown = history::item(&snapshot.item, Some(snapshot.started.0), None)?;
-        let next = open[at + 1..].iter().find(|next| next.snapshot.is_streamed && next.turn == item.turn);
-        let summary = item.parts.iter().map(|(part, text)| matches!(part, Part::Summary(_)).then(|| text.clone()));
-        let shown = match (next, summary.collect()) {
-            (Some(next), Some(summary)) if snapshot.is_streamed && shown.kind() == ItemKind::Reasoning => {
-                thought(&shown, summary, next.snapshot.started)
-            }
-            _ => shown,
-        };
-        Some((&item.turn, shown))
-    })
-}
-
 /// How a thread is whose open turn waits for these.
 pub(crate) fn active<'a>(asks: impl Iterator<Item = &'a Arc<Asked>> + Clone) -> ThreadStatus {
     let any = |is: fn(&What) -> bool| asks.clone().any(|asked| is(&asked.what));
@@ -630,37 +373,9 @@ fn summary(turn: Turn, message: Option<ThreadItem>) -> Turn {
     Turn { items: message.into_iter().collect(), items_view, ..turn }
 }
 
-/// An item as it began, as far as its end does not say otherwise.
-fn begun(item: &ThreadItem) -> ThreadItem {
-    changed(item, |fields| {
-        fields.insert("completedAtMs".into(), Value::Null);
-    })
-}
-
-/// An item that will not be complete, as it is when its turn goes on without it: what ran has failed.
-fn ended(item: &ThreadItem, at: Millis) -> ThreadItem {
-    changed(item, |fields| {
-        if let Some(status) = fields.get_mut("status").filter(|status| *status == "inProgress") {
-            *status = "failed".into();
-        }
-        fields.insert("completedAtMs".into(), at.0.into());
-    })
-}
-
-fn changed(item: &ThreadItem, change: impl FnOnce(&mut Map<String, Value>)) -> ThreadItem {
-    let parsed = serde_json::from_str::<Map<String, Value>>(item.json().get());
-    let changed = parsed.ok().and_then(|mut fields| {
-        change(&mut fields);
-        serde_json::from_str(&Value::Object(fields).to_string()).ok()
-    });
-    changed.unwrap_or_else(|| item.clone())
-}
-
-fn is_in_progress(item: &ThreadItem) -> bool {
-    item.json().get().contains("\"status\":\"inProgress\"")
-}
-
+mod again;
 #[cfg(test)]
 mod feeds;
+mod items;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,13 @@
 //! Whatever the feed loses, who applies all that is told has what the rollout says.
 
 use proptest::prelude::*;
+use sapwood_protocol::app::item::ItemKind;
 use sapwood_protocol::{Line, ThreadId};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::tests::{begins, command, completes, ends, message, starts, turn};
 use super::*;
+use crate::history;
 
 /// Something that happens in a thread, or to whoever is told of it.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,11 @@
 //! What clients are told, rule by rule.
 
-use sapwood_actors::agent::effect::Shown;
+use sapwood_actors::agent::event::{Shown, Snapshot};
 use sapwood_protocol::ids::ItemId;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::history;
 
 const AT: Millis = Millis(7_000);
 
