@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use sapwood_actors::agent::Event;
-use sapwood_actors::agent::effect::{Shown, ToolEnd, ToolResult};
+use sapwood_actors::agent::event::Shown;
+use sapwood_actors::agent::input::{ToolEnd, ToolResult};
 use sapwood_actors::agent::plan::{PlanUpdate, Step, StepStatus};
 use sapwood_actors::seat::AgentStatus;
 use sapwood_actors::tree::Tree;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use sapwood_actors::agent::Event;
-use sapwood_actors::agent::effect::{Shown, ToolEnd, ToolResult};
+use sapwood_actors::agent::event::Shown;
+use sapwood_actors::agent::input::{ToolEnd, ToolResult};
 use sapwood_protocol::asked::What as Question;
 use sapwood_protocol::item::MailKind;
 use sapwood_protocol::own::Outcome;

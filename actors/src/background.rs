@@ -14,7 +14,8 @@ use sapwood_supervisor::core::Need;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::agent::effect::{Input, Late};
+use crate::agent::effect::Late;
+use crate::agent::input::Input;
 use crate::process::{About, Full, Listed, Outcome, Pause, Pauser, Room, Running, SessionId, Terminal, Terminals};
 use crate::seat::{Message, Seat};
 use crate::tree::Tree;

@@ -16,7 +16,7 @@ use sapwood_protocol::{ItemId, Millis, TurnId};
 use tokio::sync::Notify;
 
 use crate::agent::Event;
-use crate::agent::effect::{Part, Snapshot};
+use crate::agent::event::{Part, Snapshot};
 
 /// Changes that wait for one subscriber, at most.
 const QUEUE: usize = 1024;
@@ -249,7 +249,7 @@ impl Subscription {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::effect::Shown;
+    use crate::agent::event::Shown;
 
     fn event(n: u64) -> Event {
         Event::Warning(n.to_string())

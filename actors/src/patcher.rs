@@ -13,7 +13,7 @@ use sapwood_protocol::{CallId, TurnId};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::agent::effect::{Input, Patched, Planned, ToolResult};
+use crate::agent::input::{Input, Patched, Planned, ToolResult};
 use crate::patch::words::{self, Outcome};
 use crate::patch::{Disk, TurnDiff, Writable, apply, parse, plan, repository_root};
 use crate::process::SandboxMode;

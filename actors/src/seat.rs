@@ -20,8 +20,8 @@ use sapwood_rollout::{Journal, Log, OpenError};
 use serde::{Serialize, Serializer};
 
 use crate::agent::Agent;
-use crate::agent::effect::Input;
 use crate::agent::inbox::REMEMBERED;
+use crate::agent::input::Input;
 use crate::agent::state::Asking;
 use crate::agent::turn::Turn;
 use crate::background::Background;

@@ -14,7 +14,9 @@ use sapwood_protocol::{CallId, Ids, Line, Millis, TurnId};
 use sapwood_rollout::{AppendError, Log, OpenError, Seen, Ticket};
 use sapwood_supervisor::core::Need;
 
-use crate::agent::effect::{Decision, Effect, Event, ExecCall, Input, Planned, Timer, Typing, Want};
+use crate::agent::effect::{Decision, Effect, ExecCall, Timer, Typing, Want};
+use crate::agent::event::Event;
+use crate::agent::input::{Input, Planned};
 use crate::agent::volatile::Closing;
 use crate::agent::{Ctx, Machine};
 use crate::faults::{self, Point};

@@ -18,7 +18,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
-use crate::agent::effect::{Event, ExecCall, Input, Part, Planned, Shown, Snapshot, Timer, ToolResult, Typing};
+use crate::agent::effect::{ExecCall, Timer, Typing};
+use crate::agent::event::{Event, Part, Shown, Snapshot};
+use crate::agent::input::{Input, Planned, ToolResult};
 use crate::clock::Clock;
 use crate::patcher::Patcher;
 use crate::process::{Canceller, Processes, SandboxMode};

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use sapwood_actors::agent::effect::{Interrupter, Part, Snapshot};
+use sapwood_actors::agent::event::{Part, Snapshot};
+use sapwood_actors::agent::input::Interrupter;
 use sapwood_actors::agent::{Event, Settings};
 use sapwood_actors::clock::SystemClock;
 use sapwood_actors::feed::{Change, News, Subscription};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sapwood_actors::agent::Event;
-use sapwood_actors::agent::effect::Shown;
+use sapwood_actors::agent::event::Shown;
 use sapwood_actors::seat::{AgentStatus, SeatView};
 use sapwood_actors::service::HeldUp;
 use sapwood_protocol::own::Outcome;

@@ -6,7 +6,9 @@ use sapwood_protocol::own::{Own, ProcessGroup, ToolStarted};
 
 use super::approval::Output;
 use super::commands;
-use super::effect::{Effect, Event, ExecCall, Late, Shown, Snapshot, ToolResult, Typing};
+use super::effect::{Effect, ExecCall, Late, Typing};
+use super::event::{Event, Shown, Snapshot};
+use super::input::ToolResult;
 use super::lines;
 use super::machine::Step;
 use super::turn::{Call, CallState, Turn};

@@ -14,7 +14,9 @@ use serde_json::Value;
 
 use super::approval::Output;
 use super::asking_people::Refusal;
-use super::effect::{Answer, Ask, Effect, Event, Shown, Snapshot, Timer, ToolEnd, ToolResult, Want};
+use super::effect::{Ask, Effect, Timer, Want};
+use super::event::{Event, Shown, Snapshot};
+use super::input::{Answer, ToolEnd, ToolResult};
 use super::lines;
 use super::machine::Step;
 use super::plan::{PLAN_UPDATED, PlanUpdate};

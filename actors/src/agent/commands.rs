@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::approval::verdict::Wish;
-use super::effect::{ExecCall, ToolEnd, ToolResult, Typing};
+use super::effect::{ExecCall, Typing};
+use super::input::{ToolEnd, ToolResult};
 use super::settings::ExecLimits;
 
 /// Bytes of a token, as Codex counts a budget.

@@ -11,8 +11,9 @@ use sapwood_protocol::{AgentPath, TurnId};
 use serde_json::{Value, json};
 
 use super::asked::Asked;
-use super::effect::{Event, Interrupter, Shown};
+use super::event::{Event, Shown};
 use super::inbox::{Pending, says};
+use super::input::Interrupter;
 use super::machine::Step;
 use super::manner::Works;
 use super::state::Asking;

@@ -13,8 +13,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::asked::Asked;
-use super::effect::{Snapshot, ToolEnd, ToolResult};
+use super::event::Snapshot;
 use super::fork::Inherited;
+use super::input::{ToolEnd, ToolResult};
 use super::legacy;
 use super::manner::Works;
 use super::settings::Settings;

@@ -15,8 +15,10 @@ use serde_json::Value;
 
 use super::asked::Asked;
 use super::asking_people::Refusal;
-use super::effect::{Ctx, Decision, Effect, Event, Input, Interrupter, Timer, Want};
+use super::effect::{Decision, Effect, Timer, Want};
+use super::event::Event;
 use super::inbox::MAX_BEGUN;
+use super::input::{Ctx, Input, Interrupter};
 use super::lines::Batch;
 use super::manner::Works;
 use super::prompt::{self, Frame, Frames};

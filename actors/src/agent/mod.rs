@@ -3,7 +3,7 @@
 //! `state` is what the rollout says, by the `views` of its lines; `volatile` is what an incarnation has. `machine` has the
 //! decisions: `intake` those about inputs, `sampling` about the model, `calls` about tools, `asking_people` and `patching`
 //! about what is asked before it is done. `lines` is what they write,
-//! `effect` what they ask for, `prompt` and `tools` what a model reads and may call.
+//! `input` what they decide on, `effect` what they ask for, `event` what is shown of it, `prompt` and `tools` what a model reads and may call.
 //!
 //! Invariant: nothing here knows a clock, a file, a task or chance.
 
@@ -16,9 +16,11 @@ mod calls;
 pub mod commands;
 pub mod effect;
 pub mod ended;
+pub mod event;
 pub mod fork;
 pub mod history;
 pub mod inbox;
+pub mod input;
 mod intake;
 mod kept;
 mod legacy;
@@ -40,7 +42,9 @@ pub mod user_shell;
 mod views;
 pub mod volatile;
 
-pub use effect::{Ctx, Decision, Effect, Event, Input};
+pub use effect::{Decision, Effect};
+pub use event::Event;
+pub use input::{Ctx, Input};
 pub use machine::Machine;
 pub use settings::Settings;
 pub use state::Agent;

@@ -7,7 +7,8 @@ use sapwood_protocol::item::{ItemView, message_text};
 use sapwood_protocol::own::{Own, Paused};
 use sapwood_protocol::{Millis, RateLimits};
 
-use super::effect::{Effect, Event, Shown, Timer, Want};
+use super::effect::{Effect, Timer, Want};
+use super::event::{Event, Shown};
 use super::kept::keep;
 use super::lines;
 use super::machine::Step;

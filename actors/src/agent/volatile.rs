@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sapwood_protocol::ids::InputId;
 use sapwood_protocol::{CallId, Millis, RateLimits, TurnId};
 
-use super::effect::{Interrupter, Planned};
+use super::input::{Interrupter, Planned};
 use super::user_shell::Busy;
 
 /// The volatile state. Replaced by the shell after each decision.

@@ -10,7 +10,7 @@ use sapwood_protocol::{Line, TurnId};
 use sapwood_rollout::{AppendError, OpenError};
 use sapwood_supervisor::core::Need;
 
-use crate::agent::effect::Input;
+use crate::agent::input::Input;
 use crate::seat::{Message, Seat};
 use crate::trace::Parent;
 

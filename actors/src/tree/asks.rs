@@ -11,8 +11,9 @@ use sapwood_supervisor::core::Need;
 use serde_json::json;
 
 use crate::agent::Agent;
-use crate::agent::effect::{Answer, Ask, Input, Interrupter};
+use crate::agent::effect::Ask;
 use crate::agent::fork::Inherited;
+use crate::agent::input::{Answer, Input, Interrupter};
 use crate::agent::lines::{NewAgent, accepted_mail};
 use crate::agent::turn::CallState;
 use crate::fold;

@@ -6,7 +6,7 @@ use sapwood_protocol::ids::InputId;
 use sapwood_protocol::own::{Accepted, Body, InputLane};
 use sapwood_supervisor::core::Need;
 
-use crate::agent::effect::Event;
+use crate::agent::event::Event;
 use crate::process::sandbox::Shortfall;
 use crate::process::{Listed, SessionId};
 use crate::seat::Seat;

@@ -25,7 +25,8 @@ use sapwood_supervisor::core::Need;
 use tokio::sync::watch;
 
 use crate::agent::approval::Confinement;
-use crate::agent::effect::{Event, Place};
+use crate::agent::effect::Place;
+use crate::agent::event::Event;
 use crate::agent::fork::Inherited;
 use crate::agent::lines::{NewAgent, birth};
 use crate::agent::manner::Works;
@@ -410,7 +411,8 @@ mod tests {
     use sapwood_rollout::MemoryJournal;
 
     use super::*;
-    use crate::agent::effect::{Answer, Ask};
+    use crate::agent::effect::Ask;
+    use crate::agent::input::Answer;
     use crate::clock::SystemClock;
 
     /// Agents come to rest after the tree has closed, too, and each is counted once.

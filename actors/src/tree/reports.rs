@@ -5,7 +5,8 @@ use sapwood_protocol::AgentPath;
 use sapwood_protocol::item::MailKind;
 use sapwood_protocol::own::{Body, Outcome, Own, Quarantined, Sender, TurnOrigin};
 
-use crate::agent::effect::{Event, Report};
+use crate::agent::effect::Report;
+use crate::agent::event::Event;
 use crate::agent::lines::accepted_mail;
 use crate::agent::{Agent, prompt};
 use crate::fold;

@@ -9,7 +9,9 @@ use tokio::sync::oneshot;
 
 use super::{Answer, Confined, Means, OUTPUT_BYTES};
 use crate::agent::commands::cut;
-use crate::agent::effect::{Event, ExecCall, Input, Part, ToolEnd, ToolResult, Typing};
+use crate::agent::effect::{ExecCall, Typing};
+use crate::agent::event::{Event, Part};
+use crate::agent::input::{Input, ToolEnd, ToolResult};
 use crate::background::Origin;
 use crate::clock::Clock;
 use crate::process::sandbox::looks_denied;

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sapwood_actors::agent::effect::{ExecCall, Planned, Timer, ToolEnd, ToolResult, Typing};
+use sapwood_actors::agent::effect::{ExecCall, Timer, Typing};
+use sapwood_actors::agent::input::{Planned, ToolEnd, ToolResult};
 use sapwood_actors::agent::volatile::Slot;
 use sapwood_actors::agent::{Agent, Input, Settings};
 use sapwood_actors::clock::Clock;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sapwood_actors::agent::effect::{ExecCall, Interrupter, Planned, Timer, ToolEnd, ToolResult, Typing};
+use sapwood_actors::agent::effect::{ExecCall, Timer, Typing};
+use sapwood_actors::agent::input::{Interrupter, Planned, ToolEnd, ToolResult};
 use sapwood_actors::agent::settings::OnUsageLimit;
 use sapwood_actors::agent::{Agent, Input, Settings};
 use sapwood_actors::clock::Clock;

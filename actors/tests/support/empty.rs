@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sapwood_actors::agent::effect::{Patched, Planned};
+use sapwood_actors::agent::input::{Patched, Planned};
 use sapwood_actors::patch::words::{self, Outcome};
 use sapwood_actors::patch::{Applied, Files, Found, Kind, parse, plan};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sapwood_actors::agent::effect::Part;
+use sapwood_actors::agent::event::Part;
 use sapwood_actors::agent::plan::StepStatus;
 use sapwood_protocol::app::notices::{
     AgentMessageDelta, CommandOutputDelta, ErrorNotice, ItemCompleted, ItemStarted, ModelRerouteReason, ModelRerouted,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sapwood_actors::agent::effect::Interrupter;
+use sapwood_actors::agent::input::Interrupter;
 use sapwood_actors::seat::{Seat, SeatView};
 use sapwood_actors::trace::Parent;
 use sapwood_actors::tree::Refusal;

@@ -1,4 +1,4 @@
-use sapwood_actors::agent::effect::ToolResult;
+use sapwood_actors::agent::input::ToolResult;
 use sapwood_protocol::Usage;
 
 use super::*;

@@ -8,7 +8,9 @@ use sapwood_protocol::ids::AskId;
 use serde_json::{Value, json};
 
 use super::super::approval::Confinement;
-use super::super::effect::{Effect, Event, Input, Interrupter, Patched, Planned, Shown, ToolResult};
+use super::super::effect::Effect;
+use super::super::event::{Event, Shown};
+use super::super::input::{Input, Interrupter, Patched, Planned, ToolResult};
 use super::super::{Agent, Settings};
 use super::bench::{Bench, Did, did, exec, function, text};
 use crate::patch::words::Outcome;
@@ -335,7 +337,7 @@ fn a_command_that_its_sandbox_stopped_is_asked_for_once_more() {
     bench.held("a");
     let stopped = |bench: &mut Bench| {
         let result =
-            ToolResult { end: super::super::effect::ToolEnd::Exited(1), is_denied: true, ..ToolResult::nothing() };
+            ToolResult { end: super::super::input::ToolEnd::Exited(1), is_denied: true, ..ToolResult::nothing() };
         bench.does(Input::ToolEnded { call: "a".into(), result })
     };
     assert_eq!(stopped(&mut bench), did(&[], &["hold(a)"]), "what was allowed runs again at once");

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::effect::{Effect, Input, Interrupter, Late, ToolEnd, ToolResult};
+use super::super::effect::{Effect, Late};
+use super::super::input::{Input, Interrupter, ToolEnd, ToolResult};
 use super::bench::{Bench, Did, did, exec, function, text};
 
 fn goes_on(bench: &mut Bench, call: &str) -> Did {

@@ -9,7 +9,9 @@ use sapwood_protocol::own::{Accepted, Body, InputLane, Own, ProcessGroup, Sender
 use sapwood_protocol::{AgentPath, Ids, Line, Millis, ThreadId, Usage};
 use serde_json::{Value, json};
 
-use super::super::effect::{Ctx, Decision, Effect, Event, Input, Timer, ToolEnd, ToolResult};
+use super::super::effect::{Decision, Effect, Timer};
+use super::super::event::Event;
+use super::super::input::{Ctx, Input, ToolEnd, ToolResult};
 use super::super::lines::{NewAgent, accepted_mail, birth};
 use super::super::{Agent, Machine, Settings};
 

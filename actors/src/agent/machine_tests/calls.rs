@@ -3,7 +3,8 @@
 use sapwood_protocol::item::MailKind;
 use serde_json::json;
 
-use super::super::effect::{Answer, Effect, Input, Interrupter, Timer};
+use super::super::effect::{Effect, Timer};
+use super::super::input::{Answer, Input, Interrupter};
 use super::bench::{Bench, collab, did, exec, function, text};
 
 /// An argument as long as what a model may send at once.

@@ -8,8 +8,9 @@ use sapwood_rollout::{Journal, MemoryJournal, NewThread};
 use serde_json::{Value, json};
 
 use super::super::Agent;
-use super::super::effect::{Answer, Ask, Effect, Input};
+use super::super::effect::{Ask, Effect};
 use super::super::fork::Inherited;
+use super::super::input::{Answer, Input};
 use super::super::lines::{NewAgent, accepted_mail, birth};
 use super::bench::{Bench, START, collab, exec, line_in_words, text, thread};
 use crate::fold;

@@ -8,7 +8,8 @@ use sapwood_protocol::own::Outcome;
 use sapwood_protocol::{Line, ThreadId};
 use serde_json::{Value, json};
 
-use super::super::effect::{Answer, Ask, Effect, Input, Interrupter};
+use super::super::effect::{Ask, Effect};
+use super::super::input::{Answer, Input, Interrupter};
 use super::super::{Agent, Settings};
 use super::bench::{Bench, collab, exec, line_in_words, text, thread};
 

@@ -7,7 +7,8 @@ use sapwood_protocol::Millis;
 use sapwood_protocol::item::MailKind;
 use sapwood_protocol::own::Paused;
 
-use super::super::effect::{Input, Interrupter, Timer};
+use super::super::effect::Timer;
+use super::super::input::{Input, Interrupter};
 use super::super::sampling::SHORTEST_PAUSE_MS;
 use super::super::settings::OnUsageLimit;
 use super::super::{Agent, Settings};

@@ -9,7 +9,8 @@ use sapwood_protocol::item::MailKind;
 use sapwood_protocol::own::{Accepted, Body, InputLane, Own, Said, ThreadSettings};
 use serde_json::{Value, json};
 
-use super::super::effect::{Answer, Ask, Effect, Input, Interrupter, Timer};
+use super::super::effect::{Ask, Effect, Timer};
+use super::super::input::{Answer, Input, Interrupter};
 use super::super::{Agent, Settings};
 use super::bench::{Bench, collab, exec, function, line_in_words, text};
 

@@ -4,7 +4,7 @@ use sapwood_protocol::own::{Accepted, Body, InputLane, Own, QueueChange, QueueLi
 use serde_json::{Value, json};
 
 use super::super::Agent;
-use super::super::effect::Input;
+use super::super::input::Input;
 use super::bench::{Bench, Did, did, exec, text};
 
 fn input(id: &str, body: Body) -> Accepted {

@@ -6,8 +6,9 @@ use sapwood_protocol::item::MailKind;
 use sapwood_protocol::own::Outcome;
 use serde_json::json;
 
-use super::super::effect::{Effect, Input, Interrupter, Timer};
+use super::super::effect::{Effect, Timer};
 use super::super::inbox::MAX_BEGUN;
+use super::super::input::{Input, Interrupter};
 use super::bench::{Bench, did, exec, text, thread};
 
 fn working_child() -> Bench {

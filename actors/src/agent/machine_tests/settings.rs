@@ -5,7 +5,8 @@ use sapwood_protocol::item::MailKind;
 use sapwood_protocol::own::{Accepted, Body, InputLane, Manner, Said, ThreadSettings};
 use serde_json::{Value, json};
 
-use super::super::effect::{Answer, Ask, Effect, Input, Interrupter};
+use super::super::effect::{Ask, Effect};
+use super::super::input::{Answer, Input, Interrupter};
 use super::super::{Agent, Settings, prompt};
 use super::bench::{Bench, Did, collab, did, text};
 

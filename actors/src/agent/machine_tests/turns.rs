@@ -7,7 +7,8 @@ use sapwood_protocol::own::{Accepted, InputLane};
 use serde_json::Value;
 
 use super::super::Agent;
-use super::super::effect::{Effect, Input, Interrupter, Timer};
+use super::super::effect::{Effect, Timer};
+use super::super::input::{Input, Interrupter};
 use super::super::prompt::NOTHING_SAID;
 use super::bench::{Bench, Did, did, exec, text};
 

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::super::Agent;
 use super::super::approval::Confinement;
-use super::super::effect::{Effect, Event, Input, Interrupter, ToolEnd, ToolResult};
+use super::super::effect::Effect;
+use super::super::event::Event;
+use super::super::input::{Input, Interrupter, ToolEnd, ToolResult};
 use super::bench::{Bench, Did, did, exec, text};
 
 fn shell(bench: &mut Bench, id: &str) -> Did {
