@@ -277,6 +277,6 @@ pub struct Decision {
     pub effects: Vec<Effect>,
     /// The volatile state after this step.
     pub volatile: Volatile,
-    /// Ask again with [`Input::Go`] when the lines are applied.
+    /// Ask again with [`Input::Go`](super::input::Input::Go) when the lines are applied.
     pub again: bool,
 }
