@@ -5,6 +5,7 @@
 
 use sapwood_actors::agent::allowed::Allowed;
 use sapwood_protocol::approval::{ApprovalPolicy, ApprovalsReviewer, SandboxPolicy};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::config::{Config, Requirements, Sandbox, Trust};
@@ -91,19 +92,13 @@ pub fn approval_policy(
     warnings: &mut Vec<String>,
 ) -> Result<ApprovalPolicy, Failure> {
     let usual = if config.trust == Trust::Untrusted { ApprovalPolicy::Untrusted } else { ApprovalPolicy::OnRequest };
-    let named = wanted.or(config.rights.approval_policy);
-    let policy = named.unwrap_or(usual);
-    let held = allowed.approval_policy(policy);
-    let why = format!(
-        "the approval policy {} is not allowed on this machine (allowed_approval_policies in requirements.toml)",
-        json!(policy)
-    );
-    if wanted.is_some_and(|policy| policy != held) {
-        return Err(Failure::configuration(why));
-    }
-    // What nobody chose is nobody's loss.
-    warnings.extend(named.filter(|policy| *policy != held).map(|_| format!("{why}; {} holds", json!(held))));
-    Ok(held)
+    let is_not = |policy| {
+        let policy = json!(policy);
+        format!(
+            "the approval policy {policy} is not allowed on this machine (allowed_approval_policies in requirements.toml)"
+        )
+    };
+    held(wanted, config.rights.approval_policy, usual, |policy| allowed.approval_policy(policy), is_not, warnings)
 }
 
 /// Who is asked.
@@ -116,17 +111,33 @@ pub fn reviewer(
     allowed: &Allowed,
     warnings: &mut Vec<String>,
 ) -> Result<ApprovalsReviewer, Failure> {
-    let named = wanted.or(config.rights.approvals_reviewer);
-    let reviewer = named.unwrap_or_default();
-    let held = allowed.reviewer(reviewer);
-    let why = format!(
-        "the approvals reviewer {} is not allowed on this machine (allowed_approvals_reviewers in requirements.toml)",
-        json!(reviewer)
-    );
-    if wanted.is_some_and(|reviewer| reviewer != held) {
-        return Err(Failure::configuration(why));
+    let usual = ApprovalsReviewer::default();
+    let is_not = |reviewer| {
+        let reviewer = json!(reviewer);
+        format!(
+            "the approvals reviewer {reviewer} is not allowed on this machine (allowed_approvals_reviewers in requirements.toml)"
+        )
+    };
+    held(wanted, config.rights.approvals_reviewer, usual, |reviewer| allowed.reviewer(reviewer), is_not, warnings)
+}
+
+/// What holds of what somebody wants, else of what is configured, else of what is usual. `is_not` says that one is not allowed.
+fn held<T: Copy + PartialEq + Serialize>(
+    wanted: Option<T>,
+    configured: Option<T>,
+    usual: T,
+    allowed: impl Fn(T) -> T,
+    is_not: impl Fn(T) -> String,
+    warnings: &mut Vec<String>,
+) -> Result<T, Failure> {
+    let named = wanted.or(configured);
+    let held = allowed(named.unwrap_or(usual));
+    // What nobody chose is nobody's loss.
+    let Some(named) = named.filter(|named| *named != held) else { return Ok(held) };
+    if wanted.is_some() {
+        return Err(Failure::configuration(is_not(named)));
     }
-    warnings.extend(named.filter(|reviewer| *reviewer != held).map(|_| format!("{why}; {} holds", json!(held))));
+    warnings.push(format!("{}; {} holds", is_not(named), json!(held)));
     Ok(held)
 }
 

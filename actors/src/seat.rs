@@ -293,7 +293,7 @@ impl SeatView {
             error: last.and_then(|turn| turn.error.clone()),
             paused: agent.turn.as_ref().and_then(|turn| turn.paused.clone()),
             queued: None,
-            wakes: agent.inbox.wakes() || agent.has_new_shells(),
+            wakes: agent.wakes(),
             asking: agent.next_asking(),
             promised: agent.inbox.promised(),
             out_of_service: false,

@@ -167,7 +167,7 @@ impl<W: Workers, S: Slots> Shell<W, S> {
                     // At once: an agent with something to do is not taken for idle in between.
                     let mut view = self.seat.view.lock();
                     view.unseen.remove(id);
-                    view.wakes |= self.machine.agent().inbox.wakes();
+                    view.wakes |= self.machine.agent().wakes();
                 }
                 self.step(Input::Go)
             }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use sapwood_protocol::item::MailKind;
+use sapwood_protocol::item::{MailKind, mail_header};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -280,17 +280,6 @@ fn parts(content: Option<&RawValue>) -> (String, String) {
     }
     let parts: Vec<RawPart<'_>> = serde_json::from_str(content).unwrap_or_default();
     (parts.iter().map(|p| &*p.text).collect(), parts.iter().map(|p| &*p.encrypted_content).collect())
-}
-
-/// Splits mail into the kind its header names and what follows the header.
-fn mail_header(text: &str) -> (Option<MailKind>, &str) {
-    const PAYLOAD: &str = "Payload:\n";
-    let Some(at) = text.find(PAYLOAD) else { return (None, text) };
-    let label = text[..at].lines().find_map(|line| line.strip_prefix("Message Type: "));
-    let kind = [MailKind::NewTask, MailKind::Message, MailKind::FinalAnswer]
-        .into_iter()
-        .find(|kind| Some(kind.label()) == label);
-    (kind, &text[at + PAYLOAD.len()..])
 }
 
 fn offered(tools: &[&RawValue]) -> Vec<Tool> {

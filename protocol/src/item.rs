@@ -127,6 +127,17 @@ pub enum MailKind {
     FinalAnswer,
 }
 
+/// The last line of the header of agent mail.
+const PAYLOAD: &str = "Payload:\n";
+
+/// Splits the text of agent mail into the kind that its header names and what follows the header; all of it, where it has none.
+pub fn mail_header(text: &str) -> (Option<MailKind>, &str) {
+    let Some((header, payload)) = text.split_once(PAYLOAD) else { return (None, text) };
+    let label = header.lines().find_map(|line| line.strip_prefix("Message Type: "));
+    let kinds = [MailKind::NewTask, MailKind::Message, MailKind::FinalAnswer];
+    (kinds.into_iter().find(|kind| Some(kind.label()) == label), payload)
+}
+
 impl MailKind {
     /// The word in the header.
     pub fn label(self) -> &'static str {
@@ -157,7 +168,7 @@ impl<'a> Item<'a> {
     /// Agent mail in the form that models know (`multi-agent.md` 5.3): four header lines, then the payload, which
     /// stands inside the header's text for a final answer and in a part of its own otherwise.
     pub fn mail(id: ItemId, kind: MailKind, author: &'a AgentPath, recipient: &'a AgentPath, payload: &'a str) -> Self {
-        let header = format!("Message Type: {}\nTask name: {recipient}\nSender: {author}\nPayload:\n", kind.label());
+        let header = format!("Message Type: {}\nTask name: {recipient}\nSender: {author}\n{PAYLOAD}", kind.label());
         let content = match kind {
             MailKind::FinalAnswer => vec![Content::InputText { text: Cow::Owned(header + payload) }],
             MailKind::NewTask | MailKind::Message => vec![

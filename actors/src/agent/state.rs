@@ -530,8 +530,13 @@ impl Agent {
         self.inbox.shells().any(|id| !has_ended(id))
     }
 
+    /// True if something pending wants a turn, or a command of the user is to run.
+    pub fn wakes(&self) -> bool {
+        self.inbox.wakes() || self.has_new_shells()
+    }
+
     /// True if a command of the user was accepted and has not begun.
-    pub fn has_new_shells(&self) -> bool {
+    fn has_new_shells(&self) -> bool {
         self.inbox.shells().any(|id| self.shells.iter().all(|shell| shell.input != *id))
     }
 

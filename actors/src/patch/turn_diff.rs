@@ -57,11 +57,11 @@ impl TurnDiff {
 
     /// Adds what a plan did, once it is applied, and says the whole diff; nothing while the turn has changed nothing.
     pub fn told(&mut self, plan: &Plan) -> Option<String> {
-        let has_changed = !self.text().is_empty();
+        let had_changed = self.has_changed();
         self.record(plan);
         let text = self.text();
         // One that takes its changes back says so.
-        (has_changed || !text.is_empty()).then_some(text)
+        (had_changed || !text.is_empty()).then_some(text)
     }
 
     /// Adds what a plan did, once it is applied.
@@ -88,6 +88,20 @@ impl TurnDiff {
 
     /// The whole diff; empty if the turn has changed nothing in the end.
     pub fn text(&self) -> String {
+        let mut out = String::new();
+        for (old, new) in self.pairs() {
+            self.put(&mut out, old, new);
+        }
+        out
+    }
+
+    /// True if there is something to be shown: what [`text`](Self::text) finds out by showing it.
+    fn has_changed(&self) -> bool {
+        self.pairs().into_iter().any(|(old, new)| self.is_shown(old, new))
+    }
+
+    /// Each file as it was before the turn, beside what it is now, in the order of their paths.
+    fn pairs(&self) -> Vec<(Option<&Path>, Option<&Path>)> {
         let mut pairs: Vec<(Option<&Path>, Option<&Path>)> = Vec::new();
         for (path, live) in &self.now {
             // A file that is where one was before is that file changed, wherever its content came from.
@@ -99,11 +113,7 @@ impl TurnDiff {
         let gone: Vec<_> = self.before.keys().filter(|path| !is_paired(path)).collect();
         pairs.extend(gone.into_iter().map(|path| (Some(path.as_path()), None)));
         pairs.sort_by_key(|(old, new)| old.or(*new));
-        let mut out = String::new();
-        for (old, new) in pairs {
-            self.put(&mut out, old, new);
-        }
-        out
+        pairs
     }
 
     /// Ends the life of a file at this path. The path that it had before the turn, if it is not of this turn.
@@ -126,13 +136,21 @@ impl TurnDiff {
         Content { id: blob_id(text).into(), executable: mode & 0o100 != 0, text: fits.then(|| text.clone()) }
     }
 
-    fn put(&self, out: &mut String, old: Option<&Path>, new: Option<&Path>) {
-        let before = old.and_then(|path| self.before.get(path));
+    fn contents(&self, old: Option<&Path>, new: Option<&Path>) -> (Option<&Content>, Option<&Content>) {
         let now = new.and_then(|path| self.now.get(path)).map(|live| &live.content);
-        let is_moved = old.is_some() && new.is_some() && old != new;
-        if before == now && !is_moved {
+        (old.and_then(|path| self.before.get(path)), now)
+    }
+
+    fn is_shown(&self, old: Option<&Path>, new: Option<&Path>) -> bool {
+        let (before, now) = self.contents(old, new);
+        before != now || is_moved(old, new)
+    }
+
+    fn put(&self, out: &mut String, old: Option<&Path>, new: Option<&Path>) {
+        if !self.is_shown(old, new) {
             return;
         }
+        let (before, now) = self.contents(old, new);
         let Some(either) = old.or(new) else { return };
         let (a, b) = (self.name("a/", old.unwrap_or(either)), self.name("b/", new.unwrap_or(either)));
         // Writing into a string cannot fail, here and below.
@@ -145,7 +163,7 @@ impl TurnDiff {
             }
             _ => {}
         }
-        if is_moved {
+        if is_moved(old, new) {
             let (from, to) = (self.name("", old.unwrap_or(either)), self.name("", new.unwrap_or(either)));
             let _ = writeln!(out, "rename from {from}\nrename to {to}");
         }
@@ -187,6 +205,10 @@ impl TurnDiff {
         quoted.push('"');
         quoted
     }
+}
+
+fn is_moved(old: Option<&Path>, new: Option<&Path>) -> bool {
+    old.is_some() && new.is_some() && old != new
 }
 
 fn id(content: Option<&Content>) -> &str {

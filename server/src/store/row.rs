@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use sapwood_protocol::app::thread::{GitInfo, SessionSource, Thread, ThreadStatus};
-use sapwood_protocol::item::MailKind;
+use sapwood_protocol::item::{MailKind, mail_header};
 use sapwood_protocol::own::{Body, Own};
 use sapwood_protocol::record::{Goal, HistoryMode, SessionMeta, Source};
 use sapwood_protocol::{Line, Millis, ThreadId, View};
@@ -113,14 +113,12 @@ struct MailPart<'a> {
     encrypted_content: Option<Cow<'a, str>>,
 }
 
-/// How the header of mail ends.
-const MAIL_HEADER_END: &str = "Payload:\n";
-
 impl Mail<'_> {
     fn text(&self) -> String {
-        let clear = |text: &str| text.split_once(MAIL_HEADER_END).map_or(text, |(_, behind)| behind).to_owned();
-        let part =
-            |part: &MailPart<'_>| part.encrypted_content.as_deref().map_or_else(|| clear(&part.text), str::to_owned);
+        let part = |part: &MailPart<'_>| match &part.encrypted_content {
+            Some(payload) => payload.to_string(),
+            None => mail_header(&part.text).1.to_owned(),
+        };
         self.content.iter().map(part).collect()
     }
 }
