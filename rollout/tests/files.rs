@@ -39,7 +39,7 @@ fn a_new_rollout_has_codex_s_name_and_is_private() {
     let mode = |path: &str| fs::metadata(home.path().join(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(rollout), mode(lock)), (0o600, 0o600));
     assert_eq!((mode("sessions"), mode("sessions/2026"), mode("thread-writer-locks")), (0o700, 0o700, 0o700));
-    drop(log);
+    drop((log, journal));
     assert_eq!(files_below(home.path()), [rollout.clone(), coordination.clone()]);
 }
 
@@ -104,6 +104,7 @@ fn an_unknown_history_mode_is_listed_and_read_but_never_written() {
         assert_eq!(mode, "future_mode");
     }
     assert_eq!(fs::read(&entry.place).unwrap(), before);
+    drop(journal);
     assert_eq!(files_below(&home.path().join("thread-writer-locks")), [".coordination.lock"]);
 }
 
@@ -209,6 +210,7 @@ fn the_same_thread_is_not_made_twice_under_another_name() {
     assert!(matches!(journal(&home).create(&later, &[paginated(1)]), Err(OpenError::Exists { .. })));
     let other = journal(&home);
     assert!(matches!(other.create(&new(1), &[paginated(1)]), Err(OpenError::Exists { .. })));
+    drop(other);
     assert_eq!(files_below(home.path()).len(), 2);
 }
 
@@ -232,6 +234,7 @@ fn a_rollout_that_cannot_be_made_leaves_nothing_to_be_seen() {
     fs::remove_file(&folder).unwrap();
     assert!(matches!(journal.open(thread(3)), Err(OpenError::NotFound { .. })));
     // Nor is the lock of a thread that was not made left behind.
+    drop(journal);
     assert_eq!(files_below(&home.path().join("thread-writer-locks")), [".coordination.lock"]);
 }
 

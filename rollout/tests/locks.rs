@@ -62,6 +62,7 @@ fn another_process_holds_until_it_is_killed() {
     assert!(lock.exists());
     assert_eq!(journal.list(&Filter::default()).unwrap()[0].holder, None);
     drop(journal.open(thread(1)).unwrap());
+    drop(journal);
     assert!(!lock.exists());
 }
 
@@ -76,22 +77,28 @@ fn a_process_that_holds() {
 }
 
 #[test]
-fn of_many_who_come_and_go_one_holds_at_a_time() {
+fn of_many_who_come_and_go_one_holds_a_thread_at_a_time() {
+    const THREADS: usize = 3;
     let home = tempfile::tempdir().unwrap();
-    drop(FileJournal::new(home.path().to_owned()).create(&new(1), &[paginated(1)]).unwrap());
-    let (inside, wins) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let ids: [u8; THREADS] = [1, 2, 3];
+    for id in ids {
+        drop(FileJournal::new(home.path().to_owned()).create(&new(id), &[paginated(id)]).unwrap());
+    }
+    let (inside, wins) = (ids.map(|_| AtomicBool::new(false)), ids.map(|_| AtomicUsize::new(0)));
     std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                // A journal each: what keeps them apart is the kernel.
+        for first in 0..4 {
+            let (home, inside, wins) = (&home, &inside, &wins);
+            scope.spawn(move || {
+                // A journal each: what keeps them apart is the kernel. Each gives its lock files one name after the other.
                 let journal = FileJournal::new(home.path().to_owned());
-                for _ in 0..200 {
-                    match journal.open(thread(1)) {
+                for round in 0..300 {
+                    let at = (first + round) % THREADS;
+                    match journal.open(thread(ids[at])) {
                         Ok(log) => {
-                            assert!(!inside.swap(true, Ordering::SeqCst), "two hold the lock");
+                            assert!(!inside[at].swap(true, Ordering::SeqCst), "two hold the lock");
                             log.admit(&[own("x")]).unwrap();
-                            inside.store(false, Ordering::SeqCst);
-                            wins.fetch_add(1, Ordering::SeqCst);
+                            inside[at].store(false, Ordering::SeqCst);
+                            wins[at].fetch_add(1, Ordering::SeqCst);
                         }
                         Err(OpenError::Held { .. }) => {}
                         Err(error) => panic!("{error}"),
@@ -101,8 +108,9 @@ fn of_many_who_come_and_go_one_holds_at_a_time() {
         }
     });
     let journal = FileJournal::new(home.path().to_owned());
-    let wins = wins.into_inner();
-    assert!(wins >= 4);
-    assert_eq!(journal.read(thread(1)).unwrap().lines().count(), 1 + wins);
+    for (id, wins) in ids.into_iter().zip(wins.map(AtomicUsize::into_inner)) {
+        assert!(wins >= 4);
+        assert_eq!(journal.read(thread(id)).unwrap().lines().count(), 1 + wins);
+    }
     assert_eq!(files_below(&home.path().join("thread-writer-locks")), [".coordination.lock"]);
 }

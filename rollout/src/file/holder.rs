@@ -10,7 +10,7 @@ use crate::port::Holder;
 /// The longest name of a program that is shown, in characters.
 const NAME_CHARS: usize = 40;
 
-/// Describes the process that holds a lock since its lock file was made: `locked`.
+/// Describes the process that holds a lock since its lock file was made or taken: `locked`.
 pub(super) fn describe(pid: u32, locked: Option<Millis>) -> Holder {
     let proc = Path::new("/proc").join(pid.to_string());
     let program = fs::read(proc.join("cmdline")).ok().and_then(|line| program(&line));

@@ -16,7 +16,8 @@ use crate::source::{self, Source};
 pub struct Inspection {
     /// Threads that are held, and by whom, as far as that can be told.
     pub held: Vec<(ThreadId, Holder)>,
-    /// Threads whose lock file is there and held by nobody. They mean nothing: whoever takes the lock next uses the file.
+    /// Threads whose lock file is there and held by nobody. They mean nothing: a process keeps some for
+    /// its next threads, and one that was killed leaves its own.
     pub stale_locks: Vec<ThreadId>,
     /// What was left by processes that died, or by others.
     pub leftovers: Vec<Leftover>,

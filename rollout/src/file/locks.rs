@@ -1,24 +1,29 @@
 //! Codex's writer locks: one writer a thread, over all processes of both programs.
 //!
-//! A thread is held by an exclusive `flock` of `<thread>.lock`. The file is unlinked by who releases it, so whoever
+//! A thread is held by an exclusive `flock` of `<thread>.lock`. Codex unlinks the file when it releases it, so whoever
 //! takes it compares the inode that it locked with the one of that name; both happen under a short `flock` of
-//! `.coordination.lock`. After kill -9 the file stays and means nothing: the kernel dropped the lock.
+//! `.coordination.lock`. A file that nobody locks means nothing: after kill -9 it stays, and the kernel dropped the lock.
+//!
+//! Some of ours stay when they are given back, and are renamed for the next thread: a file system that remembers for
+//! minutes which inodes were deleted (ext4) looks through them for each file that is made, so thousands of agents that
+//! come and go would pay for one another. What is left of them is unlinked when the journal goes.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
-use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{sleep, yield_now};
 use std::time::{Duration, Instant};
+use std::{io, mem};
 
 use parking_lot::Mutex;
-use rustix::fs::{FlockOperation, flock, makedev};
+use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW, flock, futimens, makedev};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use sapwood_protocol::{Millis, ThreadId};
 
+use super::layout::rename_new;
 use super::{failed, holder};
 use crate::port::{Holder, OpenError};
 
@@ -30,11 +35,14 @@ const COORDINATION_PATIENCE: Duration = Duration::from_secs(2);
 /// parent that is killed just then leaves its locks to it.
 const HEIR_PATIENCE: Duration = Duration::from_millis(500);
 
+/// Lock files without a lock that are kept for the next threads, at most: about as many as there are slots for agents.
+const SPARES: usize = 64;
+
 /// The folder of the locks of one home.
 pub(super) struct Locks {
     folder: PathBuf,
-    /// Our own threads queue here, and not with the patience of strangers.
-    ours: Mutex<()>,
+    /// The files that we gave back and kept. Our own threads queue for them, and not with the patience of strangers.
+    spares: Mutex<Vec<PathBuf>>,
 }
 
 /// The writer lock of a thread. Dropping it gives it back.
@@ -46,7 +54,7 @@ pub(super) struct WriterLock {
 
 impl Locks {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, ours: Mutex::new(()) }
+        Self { folder, spares: Mutex::default() }
     }
 
     /// Takes the writer lock of a thread, or says who has it.
@@ -70,10 +78,16 @@ impl Locks {
         if !self.folder.is_dir() {
             DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(lock)?;
         }
-        let _ours = self.ours.lock();
+        let mut spares = self.spares.lock();
         let _coordination = self.coordinate().map_err(lock)?;
-        match take(&path, || ()).map_err(lock)? {
-            Taken::Ours(file) => Ok(WriterLock { locks: self.clone(), path, file }),
+        let reused = reuse(&mut spares, &path).map(Taken::Ours);
+        match reused.map_or_else(|| take(&path, || ()), Ok).map_err(lock)? {
+            Taken::Ours(file) => {
+                // So others see since when. It holds without.
+                let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+                let _ = futimens(&file, &Timestamps { last_access: now, last_modification: now });
+                Ok(WriterLock { locks: self.clone(), path, file })
+            }
             Taken::Held(identity) => {
                 let made = fs::metadata(&path).ok().map(|about| millis(&about));
                 let holder = locked_by().get(&identity).map(|pid| holder::describe(*pid, made));
@@ -143,12 +157,28 @@ impl Locks {
 
 impl Drop for WriterLock {
     fn drop(&mut self) {
-        let _ours = self.locks.ours.lock();
-        // Without the coordination lock the file stays, as it does after kill -9; closing it gives the lock back.
-        if let Ok(_coordination) = self.locks.coordinate()
-            && is_same(&self.file, &self.path).unwrap_or(false)
-        {
-            let _ = fs::remove_file(&self.path);
+        let mut spares = self.locks.spares.lock();
+        if spares.len() < SPARES && flock(&self.file, FlockOperation::Unlock).is_ok() {
+            spares.push(mem::take(&mut self.path));
+        } else if let Ok(_coordination) = self.locks.coordinate() {
+            // Without the coordination lock the file stays, as it does after kill -9; closing it gives the lock back.
+            unlink(&self.file, &self.path);
+        }
+    }
+}
+
+impl Drop for Locks {
+    fn drop(&mut self) {
+        let spares = mem::take(self.spares.get_mut());
+        if spares.is_empty() {
+            return;
+        }
+        if let Ok(_coordination) = self.coordinate() {
+            for path in spares {
+                if let Some(file) = free(&path) {
+                    unlink(&file, &path);
+                }
+            }
         }
     }
 }
@@ -160,6 +190,38 @@ type Identity = (u64, u64);
 enum Taken {
     Ours(File),
     Held(Identity),
+}
+
+/// Locks a spare file and gives it this name; nothing if there is none, or a file of that name. Under the coordination lock.
+fn reuse(spares: &mut Vec<PathBuf>, path: &Path) -> Option<File> {
+    if let Some(own) = spares.iter().position(|spare| spare == path) {
+        spares.swap_remove(own);
+        return None;
+    }
+    loop {
+        let spare = spares.pop()?;
+        let Some(file) = free(&spare) else { continue };
+        if rename_new(&spare, path).is_err() {
+            unlink(&file, &spare);
+            return None;
+        }
+        return is_same(&file, path).unwrap_or(false).then_some(file);
+    }
+}
+
+/// The file of that name, locked, if nobody has it. It is not made.
+fn free(path: &Path) -> Option<File> {
+    let file = OpenOptions::new().read(true).write(true).open(path).ok()?;
+    let is_free =
+        flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && is_same(&file, path).unwrap_or(false);
+    is_free.then_some(file)
+}
+
+/// Takes a locked file its name, if it is still its own.
+fn unlink(file: &File, path: &Path) {
+    if is_same(file, path).unwrap_or(false) {
+        let _ = fs::remove_file(path);
+    }
 }
 
 /// Locks the file of that name, without waiting. `between` runs after each lock and before the look at the name.
@@ -256,6 +318,62 @@ mod tests {
             assert!(locks.acquire(thread).is_ok());
         });
         heir.wait().unwrap();
+    }
+
+    fn threads() -> [ThreadId; 2] {
+        ["01a1fb6a-a76e-71a2-bd2a-94a0af49bb01", "01a1fb6a-a76e-71a2-bd2a-94a0af49bb02"].map(|id| id.parse().unwrap())
+    }
+
+    fn inode(locks: &Locks, thread: ThreadId) -> Option<Identity> {
+        locks.files().get(&thread).map(identity)
+    }
+
+    #[test]
+    fn the_next_thread_gets_the_file_of_a_lock_that_was_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b] = threads();
+        let locks = Arc::new(Locks::new(folder.path().to_owned()));
+        let held = locks.acquire(a).unwrap();
+        let file = inode(&locks, a);
+        let long_ago = Timespec { tv_sec: 1, tv_nsec: 0 };
+        futimens(&held.file, &Timestamps { last_access: long_ago, last_modification: long_ago }).unwrap();
+        drop(held);
+        let held = locks.acquire(b).unwrap();
+        assert_eq!((inode(&locks, a), inode(&locks, b)), (None, file));
+        assert!(millis(&locks.files()[&b]) > Millis(1_000_000), "it says since when it is held");
+        assert!(matches!(Arc::new(Locks::new(folder.path().to_owned())).acquire(b), Err(OpenError::Held { .. })));
+        drop((held, locks));
+        assert!(Locks::new(folder.path().to_owned()).files().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_another_program_took_meanwhile_is_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b] = threads();
+        let [locks, others] = [(); 2].map(|()| Arc::new(Locks::new(folder.path().to_owned())));
+        drop(locks.acquire(a).unwrap());
+        let held = others.acquire(a).unwrap();
+        let file = inode(&locks, a);
+        let mine = locks.acquire(b).unwrap();
+        assert_eq!(inode(&locks, a), file);
+        drop((mine, locks));
+        assert_eq!((inode(&others, a), inode(&others, b)), (file, None));
+        drop(held);
+        // A file of the new name that nobody holds is taken as it is, and the spare one goes.
+        File::create(folder.path().join(format!("{b}.lock"))).unwrap();
+        let found = inode(&others, b);
+        let _held = others.acquire(b).unwrap();
+        assert_eq!((inode(&others, a), inode(&others, b)), (None, found));
+    }
+
+    #[test]
+    fn no_more_than_so_many_files_are_spare() {
+        let folder = tempfile::tempdir().unwrap();
+        let locks = Arc::new(Locks::new(folder.path().to_owned()));
+        let thread = |n: usize| format!("01a1fb6a-a76e-71a2-bd2a-{n:012x}").parse().unwrap();
+        let held: Vec<_> = (0..SPARES + 3).map(|n| locks.acquire(thread(n)).unwrap()).collect();
+        drop(held);
+        assert_eq!(locks.files().len(), SPARES);
     }
 
     #[test]
