@@ -158,7 +158,7 @@ impl Body {
             Body::Items { items } => items.iter().map(json_bytes).sum(),
             Body::Mail { text, .. } => text.len(),
             Body::Shell { command, .. } => command.len(),
-            Body::Settings { .. } => 0,
+            Body::Settings { settings } => settings.bytes(),
         }
     }
 }

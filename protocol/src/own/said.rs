@@ -30,9 +30,12 @@ impl Said {
         Self { input: vec![UserInput::text(text)], ..Self::default() }
     }
 
-    /// How long it is, in bytes.
+    /// How long it is, in bytes, with all that comes with it.
     pub fn bytes(&self) -> usize {
-        self.input.iter().map(UserInput::bytes).sum()
+        let input: usize = self.input.iter().map(UserInput::bytes).sum();
+        let settings = self.settings.as_deref().map_or(0, ThreadSettings::bytes);
+        let client_id = self.client_id.as_deref().map_or(0, str::len);
+        input + settings + client_id + self.output_schema.as_deref().map_or(0, str::len)
     }
 }
 
@@ -52,6 +55,14 @@ pub struct ThreadSettings {
     /// How the agent works.
     #[serde(flatten)]
     pub manner: Manner,
+}
+
+impl ThreadSettings {
+    /// How long they are as they are kept, in bytes.
+    pub fn bytes(&self) -> usize {
+        // Structs with text keys: serialising them cannot fail.
+        serde_json::to_vec(self).expect("settings serialise").len()
+    }
 }
 
 /// How an agent works, as far as it was said: where, with which rights, in which voice.
