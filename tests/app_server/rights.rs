@@ -161,3 +161,34 @@ async fn nobody_gets_more_than_the_machine_allows() {
     turn(&client, 111, &own).await;
     assert!(written.exists());
 }
+
+#[tokio::test]
+async fn what_is_refused_sets_nothing() {
+    let world = World::new(writes).await;
+    let (_server, client) = world.over_stdio();
+    client.initialize("rights").await;
+    let asked = json!({"cwd": world.project().to_str(), "permissions": ":read-only", "approvalPolicy": "never"});
+    let began = client.ask(1, "thread/start", asked).await.unwrap();
+    assert_eq!(rights(&began), json!(["readOnly", ":read-only", "never"]));
+    let thread = began["thread"]["id"].as_str().unwrap();
+    // More than an input may have: that is known only when it is to be accepted.
+    let long = "x".repeat(11 << 20);
+    let input = json!([{"type": "text", "text": "write", "text_elements": []}]);
+    let with = |mut more: Value| {
+        more["threadId"] = json!(thread);
+        more["permissions"] = json!(":workspace");
+        more
+    };
+    let mode = json!({"mode": "plan", "settings": {"model": "m", "developer_instructions": long}});
+    let too_long = [
+        ("turn/start", with(json!({"input": input, "outputSchema": {"description": long}}))),
+        ("turn/start", with(json!({"input": input, "collaborationMode": mode}))),
+        ("thread/settings/update", with(json!({"collaborationMode": mode}))),
+    ];
+    for (id, (method, params)) in (2..).zip(too_long) {
+        let refused = client.ask(id, method, params).await.unwrap_err();
+        assert!(refused["message"].as_str().unwrap().contains("at most 10485760 are accepted"), "{method}: {refused}");
+    }
+    let shown = client.ask(9, "thread/resume", json!({"threadId": thread})).await.unwrap();
+    assert_eq!(rights(&shown), rights(&began));
+}

@@ -129,17 +129,19 @@ async fn update_settings(app: Arc<AppServer>, call: Call, reply: Reply) {
         let change = Change::of(&app, (&tree, &seat), &params.settings, None).await?;
         Ok((change, tree, seat))
     };
-    let (change, tree, seat) = match found.await {
+    let (mut change, tree, seat) = match found.await {
         Ok(found) => found,
         Err(error) => return reply.error(error),
     };
     tree.with(seat.thread, |_, _| {
-        change.begins(&tree, &seat);
-        let told = change.set.map_or(Ok(()), |set| {
+        let set = change.set.take().map_or(Ok(()), |set| {
             let id = InputId::from(Uuid::new_v4().to_string());
             tree.tree.configure(&seat, id, set).map(drop)
         });
-        reply.send(told.map(|()| Done {}).map_err(super::turns::refused));
+        if set.is_ok() {
+            change.begins(&tree, &seat);
+        }
+        reply.send(set.map(|()| Done {}).map_err(super::turns::refused));
     });
 }
 

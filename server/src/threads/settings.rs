@@ -110,7 +110,7 @@ impl Change {
         Ok(Self { set: Some(set), chosen })
     }
 
-    /// From here on the thread is set so: what it was begun with is not its profile any more.
+    /// It was accepted, and from here on the thread is set so: what it was begun with is not its profile any more.
     pub fn begins(&self, tree: &LoadedTree, seat: &Seat) {
         if let Some((policy, profile)) = self.chosen.as_ref().filter(|_| seat.parent.is_none()) {
             let mut prepared = tree.prepared.lock();

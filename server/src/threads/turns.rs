@@ -40,26 +40,26 @@ async fn start(app: Arc<AppServer>, call: Call, reply: Reply) {
         takes_input(&seat)?;
         input::check(&params.input)?;
         let roots = params.runtime_workspace_roots.as_deref();
-        let change = Change::of(&app, (&tree, &seat), &params.settings, roots).await?;
-        change.begins(&tree, &seat);
+        let mut change = Change::of(&app, (&tree, &seat), &params.settings, roots).await?;
         let said = Said {
             input: params.input,
             client_id: params.client_user_message_id.map(Into::into),
-            settings: change.set.map(Box::new),
+            settings: change.set.take().map(Box::new),
             output_schema: params.output_schema.map(|schema| schema.to_string().into()),
         };
-        Ok((tree, seat, said))
+        Ok((tree, seat, said, change))
     };
-    let (tree, seat, said) = match begun.await {
+    let (tree, seat, said, change) = match begun.await {
         Ok(begun) => begun,
         Err(error) => return reply.error(error),
     };
     // Until it is answered, nothing that follows from it is told.
     tree.with(seat.thread, |_, _| {
-        reply
-            .send(say(&tree, &seat, said, call.parent()).map(|turn| TurnStartResponse {
-                turn: Turn { root_turn_id: Some(turn.clone()), ..Turn::begun(turn) },
-            }));
+        let started = say(&tree, &seat, said, call.parent()).map(|turn| {
+            change.begins(&tree, &seat);
+            TurnStartResponse { turn: Turn { root_turn_id: Some(turn.clone()), ..Turn::begun(turn) } }
+        });
+        reply.send(started);
     });
 }
 
