@@ -91,7 +91,8 @@ def subagents(world):
         screen.say("/subagents")
         # A child's name is its path, or a nickname with its role; never its bare id.
         name = r"(/root/%s|[A-Z]\w+ \[\w+\])"
-        screen.wait(r"2\. . " + name % "angler", r"3\. . " + name % "ranger", r"enter select")
+        # What is said of those at work and the list are drawn one after the other.
+        screen.wait(r"Sub-agents running", r"2\. . " + name % "angler", r"3\. . " + name % "ranger", r"enter select")
         screen.shot("`/subagents` knows them by their names:")
         screen.keys("3")
         screen.wait(r"All is quiet in the woods\.", r"Viewing sub-agent", gone=[r"Select an agent"])
@@ -115,7 +116,7 @@ def fork_and_resume(world):
         said(screen, "Here the path divides.")
         screen.shot("After `/fork` and a prompt:")
         screen.say("/resume")
-        screen.wait(r"Resume a previous session", r"(Walk in the woods[\s\S]*){2}1 / 2")
+        screen.wait(r"Resume a previous session", r"(Walk in the woods[\s\S]*){2}1 / 2 ", gone=[r"Loading older"])
         screen.shot("`/resume` lists both threads, the newest first:")
         screen.keys("Down")
         screen.keys("Enter")
