@@ -5,6 +5,8 @@
 mod asks;
 #[path = "../support/empty.rs"]
 mod empty;
+mod ports;
+mod rules;
 mod world;
 
 use world::{Chaos, World};

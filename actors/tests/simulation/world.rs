@@ -3,33 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
-use sapwood_actors::agent::effect::{ExecCall, Timer, Typing};
-use sapwood_actors::agent::input::{Interrupter, Planned, ToolEnd, ToolResult};
+use sapwood_actors::agent::input::{Interrupter, ToolResult};
 use sapwood_actors::agent::settings::OnUsageLimit;
 use sapwood_actors::agent::{Agent, Input, Settings};
-use sapwood_actors::clock::Clock;
 use sapwood_actors::fold;
-use sapwood_actors::process::SandboxMode;
-use sapwood_actors::seat::{Message, Seat};
+use sapwood_actors::seat::Message;
 use sapwood_actors::service::load;
-use sapwood_actors::shell::{Begin, Shell, Slots, Workers};
-use sapwood_actors::tree::{Activity, Supervision, Tree};
-use sapwood_actors::workers::Confined;
-use sapwood_mailbox::{Doorbell, Lane};
-use sapwood_model::scripted::Outcome as ScriptedOutcome;
-use sapwood_model::{ModelError, Request, Script};
+use sapwood_actors::shell::{Begin, Shell};
+use sapwood_actors::tree::{Activity, Tree};
+use sapwood_mailbox::Lane;
+use sapwood_model::Script;
 use sapwood_protocol::approval::ApprovalPolicy;
 use sapwood_protocol::asked::Asked;
-use sapwood_protocol::line::Cause;
-use sapwood_protocol::own::{Accepted, Body, InputLane, Own, ProcessGroup, Said};
-use sapwood_protocol::{CallId, Ids, Line, Millis, SessionId, ThreadId, TurnId};
+use sapwood_protocol::own::{Accepted, Body, InputLane, Said};
+use sapwood_protocol::{Ids, Line, Millis, SessionId, ThreadId, TurnId};
 use sapwood_rollout::{Failure, Journal, Lag, MemoryJournal};
-use sapwood_supervisor::core::{self, Action, Class, Config, Event, Exit, Incarnation, Need, Ticket};
+use sapwood_supervisor::core::{self, Action, Config, Event, Exit, Incarnation};
 
-use crate::{asks, empty};
+use crate::ports::{Common, Delivery, Shared, SimBell, SimClock, SimSlots, SimSupervision, SimWorkers};
+use crate::{asks, rules};
 
 /// Steps after which a world that is not at rest is taken to hang.
 const MAX_STEPS: u64 = 50_000;
@@ -56,183 +50,6 @@ pub struct Chaos {
 impl Chaos {
     /// Nothing goes wrong.
     pub const NONE: Chaos = Chaos { kills: 0, crashes: 0, failures: 0, limits: 0, lag: false, asks: false, acts: 0 };
-}
-
-#[derive(Debug)]
-enum Delivery {
-    Act(Action<ThreadId>),
-    Bell(ThreadId, Incarnation),
-    Post(ThreadId, Incarnation, Input),
-    SupervisorDue(Ticket),
-    Sync(ThreadId, Incarnation),
-}
-
-struct Shared {
-    core: core::Tree<ThreadId>,
-    queue: BTreeMap<(u64, u64), Delivery>,
-    chance: Ids,
-    now: u64,
-    script: Arc<Script>,
-    asks: bool,
-    /// When the last action is delivered, and its number.
-    acted: (u64, u64),
-    /// The account is used up until then.
-    limited_until: u64,
-    /// What was let run or change, as a file outside of the program would hold it, and whether in a sandbox.
-    pub ledger: Vec<(ThreadId, CallId, bool)>,
-    /// Commands that are held in a sandbox.
-    confined: BTreeSet<(ThreadId, CallId)>,
-    /// Commands that run, by the incarnation that owns them.
-    running: BTreeSet<(ThreadId, Incarnation, CallId)>,
-    classes: BTreeMap<ThreadId, Option<ThreadId>>,
-}
-
-type Common = Arc<Mutex<Shared>>;
-
-impl Shared {
-    fn later(&mut self, after: u64, delivery: Delivery) {
-        let jitter = self.chance.bits() % 4;
-        let key = (self.now + after + jitter, self.chance.bits());
-        self.queue.insert(key, delivery);
-    }
-
-    fn tell(&mut self, event: Event<ThreadId>) {
-        let actions = self.core.handle(core::Millis(self.now), event);
-        self.core.check();
-        for action in actions {
-            match action {
-                Action::Timer { ticket, after } => self.later(after.0, Delivery::SupervisorDue(ticket)),
-                Action::Cancel { .. } | Action::Removed { .. } => {}
-                action => {
-                    // Late, but in the order given: that much a driver promises.
-                    self.acted = (self.acted.0.max(self.now + self.chance.bits() % 4), self.acted.1 + 1);
-                    self.queue.insert(self.acted, Delivery::Act(action));
-                }
-            }
-        }
-    }
-}
-
-struct SimClock(Arc<AtomicU64>);
-
-impl Clock for SimClock {
-    fn now(&self) -> Millis {
-        Millis(self.0.load(Ordering::Relaxed))
-    }
-}
-
-struct SimSupervision(Common);
-
-impl Supervision for SimSupervision {
-    fn add(&self, seat: &Arc<Seat>) -> Result<(), String> {
-        let class = if seat.parent.is_none() { Class::Root } else { Class::Worker };
-        let mut shared = self.0.lock();
-        shared.classes.insert(seat.thread, seat.parent);
-        shared.tell(Event::Add { seat: seat.thread, class, parent: seat.parent });
-        Ok(())
-    }
-
-    fn wake(&self, thread: ThreadId, need: Need) {
-        self.0.lock().tell(Event::Wake { seat: thread, need });
-    }
-}
-
-struct SimSlots(Common, ThreadId, Incarnation);
-
-impl Slots for SimSlots {
-    fn want(&self, need: Need) {
-        self.0.lock().tell(Event::Wants { seat: self.1, inc: self.2, need });
-    }
-
-    fn give_back(&self) {
-        self.0.lock().tell(Event::Released { seat: self.1, inc: self.2 });
-    }
-}
-
-struct SimBell(Common, ThreadId, Incarnation);
-
-impl Doorbell for SimBell {
-    fn ring(&self) -> bool {
-        self.0.lock().later(0, Delivery::Bell(self.1, self.2));
-        true
-    }
-}
-
-struct SimWorkers(Common, ThreadId, Incarnation);
-
-impl SimWorkers {
-    fn post(&self, after: u64, input: Input) {
-        self.0.lock().later(after, Delivery::Post(self.1, self.2, input));
-    }
-}
-
-impl Workers for SimWorkers {
-    fn sample(&mut self, effect: u64, request: Request) {
-        let (reply, until) = {
-            let shared = self.0.lock();
-            (shared.script.reply(&request), Some(shared.limited_until).filter(|until| *until > shared.now))
-        };
-        let result = match (until.map(Millis), reply.outcome()) {
-            (Some(until), _) => Err(ModelError::UsageLimited { message: "used up".into(), until: Some(until) }),
-            (None, ScriptedOutcome::Response(response)) => Ok(response),
-            (None, ScriptedOutcome::Error(error)) => Err(error),
-            (None, ScriptedOutcome::Hang) => return,
-        };
-        self.post(reply.delay_ms() + 5, Input::Sampled { effect, result });
-    }
-
-    fn cancel_sample(&mut self) {}
-
-    fn hold(&mut self, effect: u64, call: CallId, _: TurnId, _: ExecCall, place: Confined) {
-        let key = (self.1, call.clone());
-        match place.sandbox {
-            SandboxMode::DangerFullAccess => self.0.lock().confined.remove(&key),
-            _ => self.0.lock().confined.insert(key),
-        };
-        // An id that no process has: a leftover of it is nobody.
-        let group = ProcessGroup { id: i32::MAX, start: 1 };
-        self.post(2, Input::Held { effect, call, group });
-    }
-
-    fn type_into(&mut self, _: CallId, _: TurnId, _: Typing) {
-        unreachable!("no script types");
-    }
-
-    fn release(&mut self, call: &CallId) {
-        let mut shared = self.0.lock();
-        let is_confined = shared.confined.contains(&(self.1, call.clone()));
-        shared.ledger.push((self.1, call.clone(), is_confined));
-        shared.running.insert((self.1, self.2, call.clone()));
-        let is_denied = is_confined && shared.asks && shared.chance.bits().is_multiple_of(4);
-        let wall = Duration::from_millis(shared.chance.bits() % 60);
-        let output = format!("ran {call}\n");
-        let total_bytes = output.len() as u64;
-        let result = ToolResult { end: ToolEnd::Exited(0), total_bytes, output, wall, is_denied };
-        let input = Input::ToolEnded { call: call.clone(), result };
-        shared.later(wall.as_millis() as u64, Delivery::Post(self.1, self.2, input));
-    }
-
-    fn plan(&mut self, effect: u64, call: CallId, patch: Arc<str>, place: Confined) {
-        let result = empty::look(&patch, &place.cwd);
-        self.post(2, Input::Planned { effect, call, result });
-    }
-
-    fn apply(&mut self, call: CallId, planned: Arc<Planned>, place: Confined, _: TurnId) {
-        let mut shared = self.0.lock();
-        shared.ledger.push((self.1, call.clone(), place.sandbox != SandboxMode::DangerFullAccess));
-        shared.running.insert((self.1, self.2, call.clone()));
-        let input = Input::Patched { call, result: empty::done(planned) };
-        shared.later(3, Delivery::Post(self.1, self.2, input));
-    }
-
-    fn kill(&mut self, call: &CallId) {
-        self.0.lock().running.remove(&(self.1, self.2, call.clone()));
-    }
-
-    fn timer(&mut self, timer: Timer, at: Millis) {
-        let now = self.0.lock().now;
-        self.post(at.0.saturating_sub(now), Input::Due(timer));
-    }
 }
 
 struct Live {
@@ -656,92 +473,19 @@ impl World {
         let files: BTreeMap<ThreadId, Vec<Line>> = (self.disk.threads().into_iter())
             .map(|thread| (thread, self.disk.read(thread).unwrap().lines().collect()))
             .collect();
-        let forks = files.values().filter(|lines| forked_from(lines).is_some()).count();
+        let forks = files.values().filter(|lines| rules::forked_from(lines).is_some()).count();
         assert!(forks > 0 || files.len() == 1, "seed {seed}: no fork among {} agents", files.len());
         for (thread, lines) in &files {
             let agent = Agent::fold(lines.iter().cloned());
             assert!(agent.turn.is_none(), "seed {seed}: {thread} has an open turn at rest");
-            self.check_inputs(lines);
-            self.check_turns(lines);
+            rules::check_inputs(seed, lines);
+            rules::check_turns(seed, lines);
             asks::check(seed, lines, &free.iter().filter(|(t, _)| t == thread).map(|(_, c)| c.clone()).collect());
             if let Some(parent) = agent.identity().parent {
-                self.check_reports(*thread, lines, &files[&parent]);
+                rules::check_reports(seed, *thread, lines, &files[&parent]);
             }
         }
     }
-
-    fn check_inputs(&self, lines: &[Line]) {
-        let (mut accepted, mut gone) = (BTreeMap::new(), BTreeMap::new());
-        for line in lines {
-            let Ok(view) = line.view() else { continue };
-            view.mark().consumes.into_iter().for_each(|id| *gone.entry(id).or_insert(0) += 1);
-            match Own::parse(&view).unwrap() {
-                Some(Own::Accepted(input)) => {
-                    let twice = accepted.insert(input.id.clone(), input);
-                    assert!(twice.is_none(), "seed {}: accepted twice: {twice:?}", self.seed);
-                }
-                Some(Own::Settled(settled)) => *gone.entry(settled.id).or_insert(0) += 1,
-                _ => {}
-            }
-        }
-        for (id, times) in &gone {
-            assert_eq!(*times, 1, "seed {}: {id} was consumed or settled {times} times", self.seed);
-        }
-        for (id, input) in &accepted {
-            let is_begun = input.wake || matches!(input.body, Some(Body::Shell { .. }));
-            assert!(gone.contains_key(id) || !is_begun, "seed {}: {id} was never begun", self.seed);
-        }
-    }
-
-    fn check_turns(&self, lines: &[Line]) {
-        let (mut open, mut outputs) = (None, BTreeSet::new());
-        for line in lines.iter().filter(|line| !leaves_a_turn(lines, line)) {
-            let Ok(view) = line.view() else { continue };
-            let payload: serde_json::Value = serde_json::from_str(view.payload.get()).unwrap();
-            match &*view.tag() {
-                "task_started" => {
-                    assert_eq!(open, None, "seed {}: two turns at once", self.seed);
-                    open = Some(payload["turn_id"].clone());
-                }
-                "task_complete" | "turn_aborted" => {
-                    assert_eq!(open.take().as_ref(), Some(&payload["turn_id"]), "seed {}", self.seed);
-                }
-                "function_call_output" | "custom_tool_call_output" => {
-                    let first = outputs.insert(payload["call_id"].to_string());
-                    assert!(first, "seed {}: two outputs of {}", self.seed, payload["call_id"]);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn check_reports(&self, thread: ThreadId, lines: &[Line], parent: &[Line]) {
-        for line in lines.iter().filter(|line| !leaves_a_turn(lines, line)) {
-            let Ok(view) = line.view() else { continue };
-            let ends = matches!(&*view.tag(), "task_complete" | "turn_aborted");
-            if !ends || view.mark().cause == Some(Cause::Requester) {
-                continue;
-            }
-            let n = view.ordinal.unwrap();
-            let of_this = |line: &&Line| {
-                let own = line.view().ok().and_then(|view| Own::parse(&view).unwrap());
-                matches!(own, Some(Own::Accepted(Accepted { from: Some(from), .. })) if from.thread == thread && from.n == n)
-            };
-            let times = parent.iter().filter(of_this).count();
-            assert_eq!(times, 1, "seed {}: report {n} of {thread} was accepted {times} times", self.seed);
-        }
-    }
-}
-
-/// What the first line says of the thread that this one was forked from.
-fn forked_from(lines: &[Line]) -> Option<String> {
-    let payload: serde_json::Value = serde_json::from_str(lines.first()?.view().ok()?.payload.get()).ok()?;
-    payload["forked_from_id"].as_str().map(str::to_owned)
-}
-
-/// True for the second line of a fork: it ends, for the fork alone, the turn that its source goes on with.
-fn leaves_a_turn(lines: &[Line], line: &Line) -> bool {
-    lines.get(1) == Some(line) && forked_from(lines).is_some()
 }
 
 fn is_acceptance(line: &Line) -> bool {
