@@ -92,13 +92,8 @@ pub fn approval_policy(
     warnings: &mut Vec<String>,
 ) -> Result<ApprovalPolicy, Failure> {
     let usual = if config.trust == Trust::Untrusted { ApprovalPolicy::Untrusted } else { ApprovalPolicy::OnRequest };
-    let is_not = |policy| {
-        let policy = json!(policy);
-        format!(
-            "the approval policy {policy} is not allowed on this machine (allowed_approval_policies in requirements.toml)"
-        )
-    };
-    held(wanted, config.rights.approval_policy, usual, |policy| allowed.approval_policy(policy), is_not, warnings)
+    let words = ("approval policy", "allowed_approval_policies");
+    held(wanted, config.rights.approval_policy, usual, |policy| allowed.approval_policy(policy), words, warnings)
 }
 
 /// Who is asked.
@@ -112,32 +107,29 @@ pub fn reviewer(
     warnings: &mut Vec<String>,
 ) -> Result<ApprovalsReviewer, Failure> {
     let usual = ApprovalsReviewer::default();
-    let is_not = |reviewer| {
-        let reviewer = json!(reviewer);
-        format!(
-            "the approvals reviewer {reviewer} is not allowed on this machine (allowed_approvals_reviewers in requirements.toml)"
-        )
-    };
-    held(wanted, config.rights.approvals_reviewer, usual, |reviewer| allowed.reviewer(reviewer), is_not, warnings)
+    let words = ("approvals reviewer", "allowed_approvals_reviewers");
+    held(wanted, config.rights.approvals_reviewer, usual, |reviewer| allowed.reviewer(reviewer), words, warnings)
 }
 
-/// What holds of what somebody wants, else of what is configured, else of what is usual. `is_not` says that one is not allowed.
+/// What holds of what somebody wants, else of what is configured, else of what is usual. The words are for it, and for the key that
+/// lists what is allowed.
 fn held<T: Copy + PartialEq + Serialize>(
     wanted: Option<T>,
     configured: Option<T>,
     usual: T,
     allowed: impl Fn(T) -> T,
-    is_not: impl Fn(T) -> String,
+    (what, key): (&str, &str),
     warnings: &mut Vec<String>,
 ) -> Result<T, Failure> {
     let named = wanted.or(configured);
     let held = allowed(named.unwrap_or(usual));
     // What nobody chose is nobody's loss.
     let Some(named) = named.filter(|named| *named != held) else { return Ok(held) };
+    let why = format!("the {what} {} is not allowed on this machine ({key} in requirements.toml)", json!(named));
     if wanted.is_some() {
-        return Err(Failure::configuration(is_not(named)));
+        return Err(Failure::configuration(why));
     }
-    warnings.push(format!("{}; {} holds", is_not(named), json!(held)));
+    warnings.push(format!("{why}; {} holds", json!(held)));
     Ok(held)
 }
 

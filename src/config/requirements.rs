@@ -131,22 +131,17 @@ impl Requirements {
             approval_policies: approval_policies.map(Into::into),
             reviewers: reviewers.map(Into::into),
         };
-        let text = |key: &str| match all.get(key) {
-            None => Ok(None),
-            Some(Json::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(format!("`{key}` must be a string")),
-        };
         let mut requirements = Self {
             allowed,
             default_profile: None,
-            developer_instructions: text("additional_developer_instructions")?,
+            developer_instructions: text(all, "", "additional_developer_instructions")?,
             new_thread: new_thread(all)?,
             warnings: Vec::new(),
             modes,
             profiles,
             is_empty: !KEPT.iter().any(|key| all.contains_key(*key)),
         };
-        if let Some(id) = text("default_permissions")? {
+        if let Some(id) = text(all, "", "default_permissions")? {
             let known = PROFILES.into_iter().find(|(own, _)| *own == id && requirements.has_profile(own));
             let (own, _) = known.ok_or_else(|| {
                 format!("`default_permissions` must be a built-in permission profile that is allowed, and is `{id}`")
@@ -243,6 +238,15 @@ fn fits(pattern: &[u8], name: &[u8]) -> bool {
     pattern[at..].iter().all(|rest| *rest == b'*')
 }
 
+/// The text of a key of the table of that name.
+fn text(table: &Map<String, Json>, name: &str, key: &str) -> Result<Option<String>, String> {
+    match table.get(key) {
+        None => Ok(None),
+        Some(Json::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(format!("`{name}{key}` must be a string")),
+    }
+}
+
 /// A list of one kind, with something in it.
 fn list<T: DeserializeOwned>(all: &Map<String, Json>, key: &str, kind: &str) -> Result<Option<Vec<T>>, String> {
     let Some(value) = all.get(key) else { return Ok(None) };
@@ -286,11 +290,7 @@ fn new_thread(all: &Map<String, Json>) -> Result<Option<NewThreadDefaults>, Stri
     let Some(table) = all.get("models").and_then(|models| models.get("new_thread")).and_then(Json::as_object) else {
         return Ok(None);
     };
-    let text = |key: &str| match table.get(key) {
-        None => Ok(None),
-        Some(Json::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(format!("`models.new_thread.{key}` must be a string")),
-    };
+    let text = |key| text(table, "models.new_thread.", key);
     Ok(Some(NewThreadDefaults {
         model: text("model")?,
         model_reasoning_effort: text("model_reasoning_effort")?,

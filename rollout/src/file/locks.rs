@@ -80,8 +80,11 @@ impl Locks {
         }
         let mut spares = self.spares.lock();
         let _coordination = self.coordinate().map_err(lock)?;
-        let reused = reuse(&mut spares, &path).map(Taken::Ours);
-        match reused.map_or_else(|| take(&path, || ()), Ok).map_err(lock)? {
+        let taken = match reuse(&mut spares, &path) {
+            Some(file) => Taken::Ours(file),
+            None => take(&path, || ()).map_err(lock)?,
+        };
+        match taken {
             Taken::Ours(file) => {
                 // So others see since when. It holds without.
                 let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
@@ -160,9 +163,11 @@ impl Drop for WriterLock {
         let mut spares = self.locks.spares.lock();
         if spares.len() < SPARES && flock(&self.file, FlockOperation::Unlock).is_ok() {
             spares.push(mem::take(&mut self.path));
-        } else if let Ok(_coordination) = self.locks.coordinate() {
+        } else if let Ok(_coordination) = self.locks.coordinate()
+            && is_same(&self.file, &self.path).unwrap_or(false)
+        {
             // Without the coordination lock the file stays, as it does after kill -9; closing it gives the lock back.
-            unlink(&self.file, &self.path);
+            let _ = fs::remove_file(&self.path);
         }
     }
 }
@@ -175,8 +180,8 @@ impl Drop for Locks {
         }
         if let Ok(_coordination) = self.coordinate() {
             for path in spares {
-                if let Some(file) = free(&path) {
-                    unlink(&file, &path);
+                if let Some(_held) = free(&path) {
+                    let _ = fs::remove_file(&path);
                 }
             }
         }
@@ -202,26 +207,19 @@ fn reuse(spares: &mut Vec<PathBuf>, path: &Path) -> Option<File> {
         let spare = spares.pop()?;
         let Some(file) = free(&spare) else { continue };
         if rename_new(&spare, path).is_err() {
-            unlink(&file, &spare);
+            let _ = fs::remove_file(&spare);
             return None;
         }
         return is_same(&file, path).unwrap_or(false).then_some(file);
     }
 }
 
-/// The file of that name, locked, if nobody has it. It is not made.
+/// The file of that name, locked, if nobody has it: it can be renamed and unlinked. It is not made.
 fn free(path: &Path) -> Option<File> {
     let file = OpenOptions::new().read(true).write(true).open(path).ok()?;
     let is_free =
         flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && is_same(&file, path).unwrap_or(false);
     is_free.then_some(file)
-}
-
-/// Takes a locked file its name, if it is still its own.
-fn unlink(file: &File, path: &Path) {
-    if is_same(file, path).unwrap_or(false) {
-        let _ = fs::remove_file(path);
-    }
 }
 
 /// Locks the file of that name, without waiting. `between` runs after each lock and before the look at the name.

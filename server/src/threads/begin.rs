@@ -7,7 +7,7 @@ use sapwood_actors::seat::Seat;
 use sapwood_protocol::app::notices::{ThreadStarted, Warning};
 use sapwood_protocol::app::settings::MultiAgentMode;
 use sapwood_protocol::app::start::{ThreadForkParams, ThreadStartParams, ThreadStartResponse};
-use sapwood_protocol::app::thread::Thread;
+use sapwood_protocol::app::thread::{Thread, ThreadStatus};
 use sapwood_protocol::app::turn::{Turn, TurnItemsView};
 use sapwood_protocol::ids::InputId;
 use sapwood_protocol::own::{Fork, ThreadSettings as Set};
@@ -72,7 +72,7 @@ async fn fork(app: Arc<AppServer>, call: Call, reply: Reply) {
         };
         let open = loaded.as_ref().and_then(|(_, seat)| seat.look(|view| view.turn.clone()));
         let wanted = (params.last_turn_id.clone(), params.before_turn_id.clone());
-        let agent = blocking(move || {
+        let (agent, point) = blocking(move || {
             let turns = history::read(&*journal, source).map_err(|error| looks::missing(source, &error))?;
             let end = end_of(&turns, wanted, open.as_ref())?;
             let read = match end {
@@ -84,7 +84,6 @@ async fn fork(app: Arc<AppServer>, call: Call, reply: Reply) {
             Ok((agent, Fork { end, turns: None }))
         })
         .await?;
-        let (agent, point) = agent;
         let recorded = recorded(&agent);
         let request = request(&params.overrides, &call.connection, Some(recorded))?;
         let (dir, roots) = (request.cwd.clone(), request.workspace_roots.clone());
@@ -179,7 +178,7 @@ pub(super) fn begun(
     tree: &LoadedTree,
     seat: &Seat,
     turns: Vec<Turn>,
-    status: sapwood_protocol::app::thread::ThreadStatus,
+    status: ThreadStatus,
 ) -> Option<ThreadStartResponse> {
     let thread = Thread { turns, status, ..tree.describe(seat)? };
     let settings = settings::of(tree, seat);
