@@ -1,4 +1,7 @@
 //! Many agents and a provider that allows little.
+//!
+//! How many requests are refused, and how much of what is allowed is used, depends on how fast the machine is. Both are
+//! judged in virtual time (`model/tests/governor`), and by the long runs here, which are measurements.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,9 +11,6 @@ use sapwood_testkit::script::Tree;
 
 use crate::loopback::{Config, Loop};
 use crate::rollouts;
-
-/// Requests of others before the root's second one, at most: its children ask while it still spawns the rest.
-const BEFORE_THE_ROOT: usize = 30;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ struct Measured {
     refused_later: usize,
     /// Of what the server allowed between the first and the last child's requests, as a part of 1.
     used: f64,
-    /// The place of the root's first request after its children were spawned.
-    root_at: usize,
+    /// The most requests of children between two of the root, which asks again after every report.
+    between_the_roots: usize,
     /// From the first child's request to the last one's.
     lasted: Duration,
     /// Allowed and refused in each five seconds.
@@ -43,7 +43,7 @@ impl Measured {
         // What is saved up at the beginning is a second's worth.
         let possible = f64::from(limits.per_second) * (lasted.as_secs_f64() + 1.0);
         let until_last = verdicts[first..=last].iter().filter(|verdict| verdict.allowed).count();
-        let root_at = verdicts.iter().skip(1).position(|verdict| verdict.agent == "/root").unwrap();
+        let between_the_roots = verdicts.split(|verdict| verdict.agent == "/root").map(<[_]>::len).max().unwrap();
         let mut course = Vec::new();
         for verdict in &verdicts {
             let at = (verdict.when - verdicts[0].when).as_secs() as usize / 5;
@@ -51,7 +51,7 @@ impl Measured {
             if verdict.allowed { course[at].0 += 1 } else { course[at].1 += 1 }
         }
         let used = until_last as f64 / possible;
-        Self { allowed, refused, refused_later, used, root_at, lasted, course }
+        Self { allowed, refused, refused_later, used, between_the_roots, lasted, course }
     }
 }
 
@@ -77,15 +77,15 @@ async fn run(children: usize, limits: Limited, takes: Duration, patience: Durati
     Measured::of(&ledger, limits)
 }
 
-/// Fewer agents and a server that allows more, so that it takes seconds. The one pause at the beginning, in
-/// which the limit on streams is found, is an eighth of them: so less is asked here than of a long run.
+/// Fewer agents and a server that allows more, so that it takes seconds. The bounds are far from what is measured (8 and
+/// 10), so that a slow machine keeps them, and from what is broken: a run without a governor fails, and a line without
+/// an order lets 106 children go between two requests of the root.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_agents_and_a_server_of_twenty_a_second() {
+async fn a_hundred_agents_wait_instead_of_being_refused_and_their_root_comes_first() {
     let limits = Limited { per_second: 20, streams: 4, retry_after: true, headers: true };
     let measured = run(100, limits, Duration::from_millis(100), Duration::from_secs(60)).await;
-    assert!(measured.refused * 20 <= measured.allowed, "at most 5 % are refused: {measured:?}");
-    assert!(measured.used >= 0.7, "at least 70 % of what the server allows: {measured:?}");
-    assert!(measured.root_at <= BEFORE_THE_ROOT, "the root comes first: {measured:?}");
+    assert!(measured.refused * 3 <= measured.allowed, "few are refused: {measured:?}");
+    assert!(measured.between_the_roots <= 50, "the root comes first: {measured:?}");
 }
 
 /// The numbers of the requirement: three hundred agents, ten requests a second, four streams.
@@ -95,7 +95,7 @@ async fn in_full(headers: bool) {
     println!("{measured:?}");
     let all = measured.allowed + measured.refused;
     assert!(measured.refused_later * 50 <= all, "at most 2 % are refused after warm-up: {measured:?}");
-    assert!(measured.root_at <= BEFORE_THE_ROOT, "the root comes first: {measured:?}");
+    assert!(measured.between_the_roots <= 30, "the root comes first: {measured:?}");
     assert!(measured.used >= 0.9, "at least 90 % of what the server allows: {measured:?}");
 }
 
