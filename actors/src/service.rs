@@ -21,7 +21,7 @@ use crate::neighbour::{self, Neighbour};
 use crate::process::Processes;
 use crate::seat::Seat;
 use crate::shell::{Begin, Shell, ShellError, Slots};
-use crate::tree::{Refusal, Rested, Tree, Watcher};
+use crate::tree::{Common, Refusal, Tree, Watcher};
 use crate::workers::{Means, NoWorkers};
 
 /// Everything that trees of a process share.
@@ -31,7 +31,7 @@ pub struct Service {
     means: Means,
     watcher: Option<Watcher>,
     neighbour: Option<Arc<dyn Neighbour>>,
-    rested: Arc<Rested>,
+    common: Arc<Common>,
 }
 
 /// Why a tree could not be started or loaded.
@@ -100,7 +100,7 @@ impl Service {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let means = Means { model, processes, shell, clock };
-        Self { journal, means, watcher: None, neighbour: None, rested: Arc::default() }
+        Self { journal, means, watcher: None, neighbour: None, common: Arc::default() }
     }
 
     /// The same service, whose trees tell `watcher` of each of their seats before anything happens in it.
@@ -164,8 +164,8 @@ impl Service {
 
     /// An agent as its rollout says. It is not loaded; when it is, soon after, its rollout is not folded again.
     pub fn look(&self, thread: ThreadId) -> Result<Agent, OpenError> {
-        let (agent, seen) = self.rested.read(&*self.journal, thread)?;
-        self.rested.keep(thread, seen, agent.clone());
+        let (agent, seen) = self.common.rested.read(&*self.journal, thread)?;
+        self.common.rested.keep(thread, seen, agent.clone());
         Ok(agent)
     }
 
@@ -189,7 +189,7 @@ impl Service {
     fn tree(&self, session: SessionId, settings: Settings, ids: Ids) -> Arc<Tree> {
         let (journal, clock) = (Arc::clone(&self.journal), Arc::clone(&self.means.clock));
         let tree = Tree::new(session, Arc::new(settings), journal, clock, ids);
-        tree.rest_with(Arc::clone(&self.rested));
+        tree.share(Arc::clone(&self.common));
         if let Some(watcher) = &self.watcher {
             tree.watch(Arc::clone(watcher));
         }

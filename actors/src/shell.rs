@@ -115,7 +115,7 @@ impl<W: Workers, S: Slots> Shell<W, S> {
                 (fold::of_fork(&*tree.journal, seat.thread, &rollout, seat.source())?, Seen::all(&rollout))
             }
         };
-        let machine = Machine::sharing(agent, Arc::clone(&tree.settings), Arc::clone(&tree.frames));
+        let machine = Machine::sharing(agent, Arc::clone(&tree.settings), Arc::clone(tree.frames()));
         let mut machine = machine.with_history(seat.history);
         if granted {
             machine.granted_at_start();

@@ -67,7 +67,7 @@ impl Served {
             settings.service_tier = tier.as_deref().map(settings::tier);
         }
         if let Some(instructions) = request.base_instructions {
-            settings.base_instructions = instructions;
+            settings.base_instructions = instructions.into();
         }
         warnings.extend(settings::look_up_model(&mut settings, &self.homes, &providers));
         let (instruction_sources, more) = settings::read_project(&mut settings, &self.homes, &cwd);

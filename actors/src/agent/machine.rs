@@ -17,11 +17,12 @@ use super::asked::Asked;
 use super::asking_people::Refusal;
 use super::effect::{Decision, Effect, Timer, Want};
 use super::event::Event;
+use super::frame::{Frame, Frames};
 use super::inbox::MAX_BEGUN;
 use super::input::{Ctx, Input, Interrupter};
 use super::lines::Batch;
 use super::manner::Works;
-use super::prompt::{self, Frame, Frames};
+use super::prompt;
 use super::settings::Settings;
 use super::state::Agent;
 use super::turn::{Call, Phase, Response as Answer, Turn};
@@ -50,8 +51,10 @@ impl Machine {
 
     /// The same, of a tree whose agents share `frames`.
     pub fn sharing(mut agent: Agent, settings: Arc<Settings>, frames: Arc<Frames>) -> Self {
-        if let Some(base) = agent.identity.as_mut().and_then(|identity| identity.base_instructions.as_mut()) {
-            *base = frames.share(Arc::clone(base), &settings);
+        // Most have those of their tree: then no copy of their own.
+        let own = agent.identity.as_mut().and_then(|identity| identity.base_instructions.as_mut());
+        if let Some(own) = own.filter(|own| **own == settings.base_instructions) {
+            *own = Arc::clone(&settings.base_instructions);
         }
         let volatile = Volatile { recovering: true, ..Volatile::default() };
         Self { agent, volatile, settings, frames, frame: OnceLock::new(), history: HistoryInitialization::New }

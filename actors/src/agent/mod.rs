@@ -18,6 +18,7 @@ pub mod effect;
 pub mod ended;
 pub mod event;
 pub mod fork;
+pub mod frame;
 pub mod history;
 pub mod inbox;
 pub mod input;

@@ -1,25 +1,18 @@
-//! Everything that Sapwood itself says to a model, and the frame of a request.
+//! Everything that Sapwood itself says to a model.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock};
 
-use bytes::Bytes;
-use sapwood_model::Body;
+use sapwood_protocol::AgentPath;
 use sapwood_protocol::app::UserInput;
 use sapwood_protocol::app::input::MediaSource;
-use sapwood_protocol::ids::base_instructions_id;
-use sapwood_protocol::item::{Content, Item, Role};
-use sapwood_protocol::own::Manner;
-use sapwood_protocol::{AgentPath, SessionId};
-use serde_json::{Map, Value, json};
+use sapwood_protocol::item::Content;
+use serde_json::{Value, json};
 
 use super::approval::DynamicTools;
-use super::asked::Asked;
 use super::commands;
-use super::history::{History, item_json};
 use super::manner::Works;
 use super::offered;
 use super::settings::Settings;
-use super::state::{Agent, Identity};
 use super::tools::COLLABORATION;
 
 /// What every agent is told first. Our own, and short: it is sent with each request.
@@ -40,6 +33,9 @@ before you run it again.
 that you did not make.
 - End with a short account of what you did, what you found, and what is left. Say plainly what failed.
 ";
+
+/// The same, for all that need a copy.
+pub static SHARED_BASE_INSTRUCTIONS: LazyLock<Arc<str>> = LazyLock::new(|| BASE_INSTRUCTIONS.into());
 
 /// The output of a call whose effect nobody knows.
 pub const EFFECT_UNKNOWN: &str = "Effect unknown: this call was started, and the program that ran it ended before the \
@@ -172,154 +168,6 @@ fn xml(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// What the requests of all agents of a tree have in common: made when the first one asks, then shared.
-#[derive(Debug, Default)]
-pub struct Frames {
-    base: OnceLock<Arc<str>>,
-    instructions: OnceLock<Bytes>,
-    /// Without and with the tools that act on other agents.
-    tails: [OnceLock<Bytes>; 2],
-    /// Of the root, which asks people, and has the tools of its client.
-    tail_of_root: OnceLock<Bytes>,
-}
-
-impl Frames {
-    /// The base instructions of the tree, if these are the same: an agent then has no copy of its own.
-    pub(super) fn share(&self, own: Arc<str>, settings: &Settings) -> Arc<str> {
-        let base = self.base.get_or_init(|| settings.base_instructions.as_str().into());
-        if **base == *own { Arc::clone(base) } else { own }
-    }
-
-    fn instructions(&self, base: &str, settings: &Settings) -> Bytes {
-        // From the text to the end of its item.
-        let json = |base: &str| Bytes::from(format!("{}{ITEM_END}", Value::from(base)).into_bytes().into_boxed_slice());
-        if base != settings.base_instructions {
-            return json(base);
-        }
-        self.instructions.get_or_init(|| json(base)).clone()
-    }
-
-    fn tail(&self, session: SessionId, team: Member, settings: &Settings) -> Bytes {
-        let kept = match team.client {
-            Some(_) => &self.tail_of_root,
-            None => &self.tails[usize::from(team.collaborates)],
-        };
-        let tail = kept.get_or_init(|| {
-            let tools = Value::Array(tools(team, settings));
-            let tail = format!(
-                r#"],"tools":{tools},"tool_choice":"auto","parallel_tool_calls":true,"store":false,"stream":true,"prompt_cache_key":"{session}"}}"#
-            );
-            tail.into_bytes().into_boxed_slice().into()
-        });
-        tail.clone()
-    }
-}
-
-/// A request up to its first item: what is asked of the model beside the input.
-fn request_head(asked: Asked<'_>, works: Works<'_>, schema: Option<&str>, settings: &Settings) -> String {
-    let mut head = Map::new();
-    head.insert("model".into(), json!(asked.model));
-    let mut reasoning = Map::new();
-    reasoning.extend(asked.effort.map(|effort| ("effort".into(), json!(effort))));
-    reasoning.extend(works.summary().map(|summary| ("summary".into(), json!(summary))));
-    if !reasoning.is_empty() {
-        head.insert("reasoning".into(), reasoning.into());
-    }
-    let mut text = Map::new();
-    text.extend(settings.verbosity.as_ref().map(|verbosity| ("verbosity".into(), json!(verbosity))));
-    // It was parsed when it was read.
-    if let Some(schema) = schema.and_then(|schema| serde_json::from_str::<Value>(schema).ok()) {
-        let format = json!({"type": "json_schema", "name": "codex_output_schema", "schema": schema, "strict": true});
-        text.insert("format".into(), format);
-    }
-    if !text.is_empty() {
-        head.insert("text".into(), text.into());
-    }
-    head.extend(works.service_tier().map(|tier| ("service_tier".into(), json!(tier))));
-    head.insert("include".into(), json!(["reasoning.encrypted_content"]));
-    let head = Value::Object(head).to_string();
-    format!("{},\"input\":[", &head[..head.len() - 1])
-}
-
-/// What follows the text of a message with one part.
-const ITEM_END: &str = "}]}";
-
-/// The parts of a request that do not change during a turn.
-#[derive(Clone, Debug)]
-pub struct Frame {
-    model: Arc<str>,
-    effort: Option<Arc<str>>,
-    manner: Option<Arc<Manner>>,
-    schema: Option<Arc<str>>,
-    head: Bytes,
-    instructions: Bytes,
-    tail: Bytes,
-}
-
-impl Frame {
-    /// The frame of the requests of one agent, which shares what it can with the other agents of its tree. The item of its
-    /// base instructions is named after the thread that it has them of.
-    pub fn new(
-        frames: &Frames,
-        agent: &Agent,
-        base: &str,
-        asked: Asked<'_>,
-        works: Works<'_>,
-        settings: &Settings,
-    ) -> Self {
-        let Identity { instructions_of: thread, session, path, .. } = agent.identity();
-        let (manner, schema) = Self::of_turn(agent);
-        let of_run = settings.output_schema.as_deref().filter(|_| path.is_root());
-        let said = schema.map(AsRef::as_ref).or(of_run);
-        let first = item_json(&Item::text(base_instructions_id(*thread), Role::Developer, ""));
-        let empty = [b"\"\"", ITEM_END.as_bytes()].concat();
-        let first = first.strip_suffix(empty.as_slice()).expect("a message ends with its text");
-        let head = request_head(asked, works, said, settings);
-        let head = [head.as_bytes(), first].concat();
-        let instructions = frames.instructions(base, settings);
-        let client = path.is_root().then(|| &*agent.identity().client_tools);
-        let team = Member { collaborates: path.depth() < settings.max_depth, client };
-        let tail = frames.tail(*session, team, settings);
-        let (model, effort) = (Arc::clone(asked.model), asked.effort.cloned());
-        let (manner, schema) = (manner.cloned(), schema.cloned());
-        Self { model, effort, manner, schema, head: head.into(), instructions, tail }
-    }
-
-    /// What the open turn says of it.
-    fn of_turn(agent: &Agent) -> (Option<&Arc<Manner>>, Option<&Arc<str>>) {
-        let turn = agent.turn.as_ref();
-        let asking = turn.and_then(|turn| turn.asking.as_ref()).unwrap_or(&agent.asking);
-        (asking.manner.as_ref(), turn.and_then(|turn| turn.output_schema.as_ref()))
-    }
-
-    /// True if the requests of the agent ask this still.
-    pub fn asks(&self, agent: &Agent, asked: Asked<'_>) -> bool {
-        let same = |own: Option<&Arc<Manner>>| match (own, &self.manner) {
-            (Some(own), Some(ours)) => Arc::ptr_eq(own, ours) || own == ours,
-            (own, ours) => own.is_none() && ours.is_none(),
-        };
-        let (manner, schema) = Self::of_turn(agent);
-        self.model == *asked.model
-            && self.effort.as_ref() == asked.effort
-            && self.schema.as_ref() == schema
-            && same(manner)
-    }
-
-    /// The body of a request with this history.
-    pub fn body(&self, history: &History) -> Body {
-        let prompt = history.prompt();
-        let mut slices = Vec::with_capacity(2 * prompt.len() + 3);
-        slices.push(self.head.clone());
-        slices.push(self.instructions.clone());
-        for item in prompt {
-            slices.push(Bytes::from_static(b","));
-            slices.push(item);
-        }
-        slices.push(self.tail.clone());
-        Body::new(slices)
-    }
-}
-
 pub(super) fn function(name: &str, description: &str, parameters: Value) -> Value {
     json!({"type": "function", "name": name, "description": description, "strict": false, "parameters": parameters})
 }
@@ -335,15 +183,15 @@ pub(super) fn object(properties: Value, required: &[&str]) -> Value {
 
 /// What the tools of an agent depend on.
 #[derive(Clone, Copy)]
-struct Member<'a> {
+pub(super) struct Member<'a> {
     /// It may have agents of its own: above the last generation.
-    collaborates: bool,
+    pub collaborates: bool,
     /// The tools of its client, if it is the root.
-    client: Option<&'a DynamicTools>,
+    pub client: Option<&'a DynamicTools>,
 }
 
 /// The tools of an agent.
-fn tools(team: Member<'_>, settings: &Settings) -> Vec<Value> {
+pub(super) fn tools(team: Member<'_>, settings: &Settings) -> Vec<Value> {
     let text = |description: &str| json!({"type": "string", "description": description});
     let number = |description: String| json!({"type": "number", "description": description});
     let encrypted = |description: &str| json!({"type": "string", "description": description, "encrypted": true});
@@ -430,37 +278,6 @@ mod tests {
     #[test]
     fn base_instructions_stay_short() {
         assert!(BASE_INSTRUCTIONS.len() < 4096);
-    }
-
-    #[test]
-    fn a_request_is_json_and_its_items_are_shared() {
-        let meta = r#"{"timestamp":"2026-11-21T00:00:00.000Z","ordinal":0,"type":"session_meta","payload":{"id":"01a1fb6a-a76e-71a2-bd2a-94a0af49bbef","cwd":"/"}}"#;
-        let agent = Agent::fold([sapwood_protocol::Line::from_bytes(Bytes::from_static(meta.as_bytes()))]);
-        let (frames, settings) = (Frames::default(), Settings::default());
-        let works = Works::by(None, "/", &settings);
-        let asked = Asked { provider: &settings.provider, model: &settings.model, effort: None };
-        let frame = |base| Frame::new(&frames, &agent, base, asked, works, &settings);
-        let (ours, again) = (frame(&settings.base_instructions), frame(&settings.base_instructions));
-        assert_eq!(
-            (ours.instructions.as_ptr(), ours.tail.as_ptr()),
-            (again.instructions.as_ptr(), again.tail.as_ptr())
-        );
-        let frame = frame("You are a \"test\" agent.");
-        let mut history = History::default();
-        let json = Bytes::from_static(br#"{"type":"message","id":"m","role":"user","content":[]}"#);
-        history.push_json(json.clone(), &sapwood_protocol::item::ItemView::parse(&json).unwrap());
-        let body = frame.body(&history);
-        let value: Value = serde_json::from_slice(&body.concat()).unwrap();
-        assert_eq!(value["input"].as_array().unwrap().len(), 2);
-        assert_eq!(value["input"][0]["content"][0]["text"], "You are a \"test\" agent.");
-        let tools = value["tools"].as_array().unwrap();
-        let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-        let expected =
-            "exec_command write_stdin update_plan request_user_input request_permissions apply_patch collaboration";
-        assert_eq!(names.join(" "), expected);
-        assert_eq!(tools.last().unwrap()["tools"].as_array().unwrap().len(), 6);
-        assert_eq!(body.len(), body.concat().len());
-        assert!(body.slices().iter().any(|slice| slice.as_ptr() == json.as_ptr()));
     }
 
     #[test]

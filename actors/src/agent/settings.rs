@@ -43,7 +43,7 @@ pub struct Settings {
     /// Tokens that the model can see at once.
     pub context_window: u64,
     /// What a model is told about its work; under 4 KB.
-    pub base_instructions: String,
+    pub base_instructions: Arc<str>,
     /// What a model is told beside its base instructions, where its thread does not say it.
     pub developer_instructions: Option<Arc<str>>,
     /// What the machine's owner has every model told.
@@ -170,7 +170,7 @@ impl Default for Settings {
             has_environment: true,
             client_tools: DynamicTools::default(),
             context_window: CONTEXT_WINDOW,
-            base_instructions: super::prompt::BASE_INSTRUCTIONS.into(),
+            base_instructions: Arc::clone(&super::prompt::SHARED_BASE_INSTRUCTIONS),
             developer_instructions: None,
             managed_instructions: None,
             agents_md: None,

@@ -6,6 +6,7 @@
 mod admission;
 mod asks;
 mod commands;
+mod common;
 mod queue;
 mod reports;
 mod rested;
@@ -28,9 +29,9 @@ use crate::agent::approval::Confinement;
 use crate::agent::effect::Place;
 use crate::agent::event::Event;
 use crate::agent::fork::Inherited;
+use crate::agent::frame::Frames;
 use crate::agent::lines::{NewAgent, birth};
 use crate::agent::manner::Works;
-use crate::agent::prompt::Frames;
 use crate::agent::{Agent, Settings};
 use crate::clock::Clock;
 use crate::neighbour::Neighbour;
@@ -43,9 +44,10 @@ use crate::workers::Confined;
 
 use admission::lane_of;
 pub use admission::{Admitted, INBOX_COUNT, INPUT_BYTES, Refusal};
+pub(crate) use common::Common;
 pub use queue::{QUEUE_COUNT, QueueError};
 pub use reports::REPORT_BYTES;
-pub(crate) use rested::Rested;
+use rested::Rested;
 
 /// Starts and wakes incarnations: the supervisor, or the simulation in its place.
 pub trait Supervision: Send + Sync + 'static {
@@ -68,8 +70,6 @@ pub struct Tree {
     pub journal: Arc<dyn Journal>,
     /// The clock of its drivers.
     pub clock: Arc<dyn Clock>,
-    /// What the requests of its agents have in common.
-    pub(crate) frames: Arc<Frames>,
     seats: DashMap<ThreadId, Arc<Seat>>,
     names: Mutex<Names>,
     ids: Mutex<Ids>,
@@ -77,7 +77,8 @@ pub struct Tree {
     activity: watch::Sender<Activity>,
     watcher: OnceLock<Watcher>,
     neighbour: OnceLock<Arc<dyn Neighbour>>,
-    rested: OnceLock<Arc<Rested>>,
+    common: OnceLock<Arc<Common>>,
+    frames: OnceLock<Arc<Frames>>,
     melted: watch::Sender<Option<String>>,
     /// Where the newest turn stands that a request with a trace began.
     newest_trace: Mutex<Option<Parent>>,
@@ -135,7 +136,6 @@ impl Tree {
             settings,
             journal,
             clock,
-            frames: Arc::default(),
             seats: DashMap::new(),
             names: Mutex::default(),
             ids: Mutex::new(ids),
@@ -143,7 +143,8 @@ impl Tree {
             activity: watch::Sender::new(Activity::default()),
             watcher: OnceLock::new(),
             neighbour: OnceLock::new(),
-            rested: OnceLock::new(),
+            common: OnceLock::new(),
+            frames: OnceLock::new(),
             melted: watch::Sender::new(None),
             newest_trace: Mutex::default(),
             shortfalls: Mutex::default(),
@@ -194,15 +195,23 @@ impl Tree {
         self.seat(self.session.into())
     }
 
-    /// Its agents that sleep, and those of the trees that it shares this with.
-    pub(crate) fn rested(&self) -> &Rested {
-        self.rested.get_or_init(Arc::default)
+    /// What it shares with the other trees of its process. Told once, before the first seat.
+    pub(crate) fn share(&self, common: Arc<Common>) {
+        assert!(self.common.set(common).is_ok(), "a tree shares once");
     }
 
-    /// Keeps its sleeping agents with those of other trees.
-    pub(crate) fn rest_with(&self, others: Arc<Rested>) {
-        // Said once, before anybody sleeps.
-        let _ = self.rested.set(others);
+    fn common(&self) -> &Common {
+        self.common.get_or_init(Arc::default)
+    }
+
+    /// Its agents that sleep, and those of the trees that it shares this with.
+    pub(crate) fn rested(&self) -> &Rested {
+        &self.common().rested
+    }
+
+    /// What the requests of its agents have in common.
+    pub(crate) fn frames(&self) -> &Arc<Frames> {
+        self.frames.get_or_init(|| Arc::new(Frames::sharing(Arc::clone(&self.common().texts))))
     }
 
     /// All seats, the root first, then by path.
