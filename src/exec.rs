@@ -192,7 +192,7 @@ impl Run {
         };
         let running = service.load(found.session, settings, ids).await.map_err(refused)?;
         let told = match &self.text {
-            Some(text) => running.say(text.clone(), InputId::from(Uuid::new_v4().to_string())),
+            Some(text) => running.say(text.clone(), InputId::from(Uuid::new_v4())),
             None => running.go_on().map(|asked| {
                 if asked == 0 {
                     let note = "note: nothing in this tree was left open; to have more done, say what";

@@ -158,7 +158,7 @@ mod tests {
             let agent = fold::read(&journal, root).unwrap();
             assert_eq!(agent.adopted, Some(kept(Vec::new()).adopted), "round {round}");
             let pending = agent.inbox.pending();
-            let ids: Vec<&str> = pending.iter().map(|pending| pending.accepted.id.as_str()).collect();
+            let ids: Vec<String> = pending.iter().map(|pending| pending.accepted.id.to_string()).collect();
             assert_eq!(ids, ["codex-queue:q-one", "codex-queue:q-two"]);
             assert!(loaded.root().unwrap().view().wakes, "what was queued wants a turn");
             drop(loaded);

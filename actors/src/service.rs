@@ -128,7 +128,7 @@ impl Service {
     ) -> Result<Running, ServiceError> {
         let now = self.means.clock.now();
         let session = SessionId::from(ids.thread(now));
-        let id = InputId::from(ids.uuid(now).to_string());
+        let id = InputId::from(ids.uuid(now));
         let tree = self.tree(session, settings, ids);
         let body = Some(Body::user(text));
         let first = Accepted { id, place: 0, lane: InputLane::User, wake: true, from: None, body, turn: None };

@@ -125,9 +125,64 @@ text_id! {
     /// A question to a person or to a client. A UUIDv7, minted when it is first asked, and the same after a restart.
     AskId
 }
-text_id! {
-    /// An accepted input. Mail has `<sender>:<n>`; a user's input has the id its client gave, or a new one.
-    InputId
+/// An accepted input. Mail has `<sender>:<n>`; a user's input has the id its client gave, or a new one.
+///
+/// Agents remember many of them, and most are UUIDs: these are kept as 16 bytes, and shown as they were written.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InputId(Name);
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Name {
+    Uuid(Uuid),
+    Text(Arc<str>),
+}
+
+impl From<&str> for InputId {
+    fn from(text: &str) -> Self {
+        // Only where it is shown as it is here: not in capitals, nor without hyphens.
+        let uuid = Uuid::try_parse(text).ok();
+        let uuid = uuid.filter(|uuid| *uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == *text);
+        Self(uuid.map_or_else(|| Name::Text(text.into()), Name::Uuid))
+    }
+}
+
+impl From<String> for InputId {
+    fn from(text: String) -> Self {
+        Self::from(&*text)
+    }
+}
+
+impl From<Uuid> for InputId {
+    fn from(uuid: Uuid) -> Self {
+        Self(Name::Uuid(uuid))
+    }
+}
+
+impl fmt::Display for InputId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Name::Uuid(uuid) => uuid.hyphenated().fmt(f),
+            Name::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl fmt::Debug for InputId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for InputId {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for InputId {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<str>::deserialize(d).map(|text| Self::from(&*text))
+    }
 }
 
 /// The source of ids of one incarnation: a seeded generator, so that the same seed gives the same rollout.
@@ -223,6 +278,17 @@ mod tests {
     fn ids_are_their_text() {
         let id: ThreadId = "01a1fb6a-a76e-71a2-bd2a-94a0af49bbef".parse().unwrap();
         assert_eq!(serde_json::to_string(&id).unwrap(), "\"01a1fb6a-a76e-71a2-bd2a-94a0af49bbef\"");
+        // Also where it looks almost like a UUID.
+        let uuid = id.to_string();
+        for text in [&*uuid, &uuid.to_uppercase(), &uuid.replace('-', ""), &format!("urn:uuid:{uuid}"), "client:1", ""]
+        {
+            let input = InputId::from(text);
+            assert_eq!(
+                (input.to_string(), format!("\"{text}\"")),
+                (text.to_owned(), serde_json::to_string(&input).unwrap())
+            );
+            assert_eq!(matches!(input.0, Name::Uuid(_)), text == uuid, "{text}");
+        }
         let call: CallId = serde_json::from_str("\"call_\\u0031\"").unwrap();
         assert_eq!(call.as_str(), "call_1");
     }

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use sapwood_protocol::ids::synthetic_output_id;
 use sapwood_protocol::item::{Item, ItemView, message_text};
 use sapwood_protocol::{CallId, ItemId, Line, View};
@@ -18,6 +18,9 @@ const ABORTED: &str = "aborted";
 /// Items in one shared segment. A fork shares the segments of its source and copies what is behind the last one, so this
 /// is also one more than what a fork copies at most.
 const SEGMENT: usize = 64;
+
+/// An item of so many bytes at most shares a buffer with the others of its segment.
+const SHORT: usize = 4096;
 
 /// How messages begin that have the role of a user and are not what a user said: what a model is told about where it works
 /// and what became of others, by Codex and by us.
@@ -141,7 +144,9 @@ impl History {
     fn add(&mut self, entry: Entry) {
         self.tail.push(entry);
         if self.tail.len() == SEGMENT {
-            self.closed.push(self.tail.drain(..).collect());
+            let mut segment = std::mem::take(&mut self.tail);
+            together(&mut segment);
+            self.closed.push(segment.into());
         }
     }
 
@@ -216,6 +221,17 @@ impl History {
             }
         }
         prompt
+    }
+}
+
+/// Puts short items into one buffer. Each in an allocation of its own, between those of turns that come and go, costs twice
+/// what it holds.
+fn together(segment: &mut [Entry]) {
+    let short = || segment.iter().filter(|entry| entry.json.len() <= SHORT);
+    let mut buffer = BytesMut::with_capacity(short().map(|entry| entry.json.len()).sum());
+    for entry in segment.iter_mut().filter(|entry| entry.json.len() <= SHORT) {
+        buffer.extend_from_slice(&entry.json);
+        entry.json = buffer.split().freeze();
     }
 }
 
@@ -388,5 +404,17 @@ mod tests {
         let mut cut = fork.clone();
         cut.roll_back(1);
         assert_eq!(cut, history);
+    }
+
+    #[test]
+    fn short_items_of_a_segment_lie_side_by_side() {
+        let mut items: Vec<String> = (0..SEGMENT).map(|n| user(&n.to_string())).collect();
+        items[7] = user(&"x".repeat(SHORT));
+        let history = of(&items);
+        assert_eq!((prompt(&history), history.tail.capacity()), (items, 0));
+        let short: Vec<_> = history.items().filter(|entry| entry.json.len() <= SHORT).collect();
+        assert_eq!(short.len(), SEGMENT - 1);
+        let ranges = short.iter().map(|entry| entry.json.as_ptr_range());
+        assert!(ranges.clone().zip(ranges.skip(1)).all(|(one, next)| one.end == next.start));
     }
 }

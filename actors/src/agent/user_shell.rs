@@ -241,13 +241,13 @@ impl<'a> Step<'a, '_> {
         let Some(turn) = &self.agent.turn else { return };
         let outlive = self.volatile.shells.iter().filter(|(_, busy)| busy.turn == turn.id).map(|(id, _)| id.clone());
         for id in outlive.collect::<Vec<_>>() {
-            self.notify(Event::Detached { turn: turn.id.clone(), item: ItemId::from(id.as_str()) });
+            self.notify(Event::Detached { turn: turn.id.clone(), item: ItemId::from(id.to_string()) });
         }
     }
 }
 
 fn call_of(id: &InputId) -> CallId {
-    CallId::from(id.as_str())
+    CallId::from(id.to_string())
 }
 
 /// The item of a command, as that of a command of the user.

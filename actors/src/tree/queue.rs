@@ -297,8 +297,8 @@ mod tests {
         }
     }
 
-    fn names(queue: &[(InputId, QueuedInput)]) -> Vec<&str> {
-        queue.iter().map(|(id, _)| id.as_str()).collect()
+    fn names(queue: &[(InputId, QueuedInput)]) -> Vec<String> {
+        queue.iter().map(|(id, _)| id.to_string()).collect()
     }
 
     /// What the seat keeps is what its rollout says.

@@ -170,7 +170,7 @@ impl AppServer {
 /// Sets what a client said of a thread that goes on.
 pub(super) fn set_root(tree: &LoadedTree, set: Option<Set>) -> Result<(), RpcError> {
     let (Some(set), Some(seat)) = (set, tree.tree.root()) else { return Ok(()) };
-    let told = tree.tree.configure(&seat, InputId::from(Uuid::new_v4().to_string()), set);
+    let told = tree.tree.configure(&seat, InputId::from(Uuid::new_v4()), set);
     told.map(drop).map_err(|refusal| RpcError::internal(refusal.to_string()))
 }
 

@@ -30,7 +30,7 @@ async fn inject(app: Arc<AppServer>, call: Call, reply: Reply) {
             check(item).map_err(|why| RpcError::invalid(format!("items[{at}] is not a valid response item: {why}")))?;
         }
         let items = params.items.into_iter().map(named).collect();
-        tree.tree.inject(&seat, InputId::from(Uuid::new_v4().to_string()), items).map_err(refused)?;
+        tree.tree.inject(&seat, InputId::from(Uuid::new_v4()), items).map_err(refused)?;
         Ok(Done {})
     })();
     reply.send(injected);

@@ -135,7 +135,7 @@ async fn update_settings(app: Arc<AppServer>, call: Call, reply: Reply) {
     };
     tree.with(seat.thread, |_, _| {
         let set = change.set.take().map_or(Ok(()), |set| {
-            let id = InputId::from(Uuid::new_v4().to_string());
+            let id = InputId::from(Uuid::new_v4());
             tree.tree.configure(&seat, id, set).map(drop)
         });
         if set.is_ok() {

@@ -60,7 +60,7 @@ async fn add(app: Arc<AppServer>, call: Call, reply: Reply) {
         says_something(&input)?;
         let said = Said { input, client_id: Some(client_user_message_id.into()), ..Said::default() };
         let queued = QueuedInput { said, metadata: responsesapi_client_metadata };
-        let id = InputId::from(Uuid::new_v4().to_string());
+        let id = InputId::from(Uuid::new_v4());
         tree.tree.enqueue(seat, id.clone(), queued.clone()).map_err(queue_error)?;
         Ok(QueuedResponse { queued_submission: shown(&id, queued) })
     })
@@ -232,7 +232,7 @@ fn says_something(input: &[UserInput]) -> Result<(), RpcError> {
 
 fn shown(id: &InputId, queued: QueuedInput) -> QueuedSubmission {
     QueuedSubmission {
-        id: id.as_str().to_owned(),
+        id: id.to_string(),
         client_user_message_id: queued.said.client_id.map(Into::into).unwrap_or_default(),
         input: queued.said.input,
         responsesapi_client_metadata: queued.metadata,

@@ -85,7 +85,7 @@ async fn shell_command(app: Arc<AppServer>, call: Call, reply: Reply) {
     };
     // Until it is answered, nothing that follows from it is told.
     tree.with(seat.thread, |_, _| {
-        let id = InputId::from(Uuid::new_v4().to_string());
+        let id = InputId::from(Uuid::new_v4());
         reply.send(
             tree.tree.user_shell(&seat, id, command, timeout_ms, call.parent()).map(|()| Done {}).map_err(refused),
         );

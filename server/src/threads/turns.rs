@@ -155,7 +155,7 @@ fn expect(seat: &Seat, expected: &str, none: &str) -> Result<TurnId, RpcError> {
 fn say(tree: &LoadedTree, seat: &Arc<Seat>, said: Said, parent: Option<Parent>) -> Result<TurnId, RpcError> {
     let id = match &said.client_id {
         Some(client) => InputId::from(format!("client:{client}")),
-        None => InputId::from(Uuid::new_v4().to_string()),
+        None => InputId::from(Uuid::new_v4()),
     };
     tree.tree.turn(seat, id, said, parent).map_err(refused)
 }

@@ -290,7 +290,7 @@ fn check_inputs(lines: &[Line], agent: &Agent, at: &str) {
     }
     for id in accepted {
         let pending = usize::from(agent.inbox.get(&id).is_some());
-        let consumed = gone.get(id.as_str()).copied().unwrap_or_default();
+        let consumed = gone.get(&id.to_string()).copied().unwrap_or_default();
         assert_eq!(pending + consumed, 1, "{at}: {id} is pending {pending} times and consumed {consumed} times");
     }
 }

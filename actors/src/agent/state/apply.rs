@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sapwood_protocol::ids::InputId;
 use sapwood_protocol::item::{ItemView, message_text};
 use sapwood_protocol::line::{Cause, EarlyOutput};
 use sapwood_protocol::own::{Body, Manner, Outcome, Own, ShellStarted};
@@ -271,7 +272,8 @@ impl Agent {
 
     /// What a call or a command of the user came to waits until it may enter history.
     fn ended_early(&mut self, early: EarlyOutput) {
-        match self.shells.iter_mut().find(|shell| shell.input.as_str() == early.call.as_str()) {
+        let input = InputId::from(early.call.as_str());
+        match self.shells.iter_mut().find(|shell| shell.input == input) {
             Some(shell) => shell.said = Some(early.text),
             None => self.set_call(&early.call, CallState::Early { output: early.text }),
         }
