@@ -1,6 +1,7 @@
 //! How a run ended: the exit code, and what is said of it last.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -30,7 +31,7 @@ pub struct Ending {
     thread: Option<String>,
     agents: usize,
     usage: Usage,
-    answer: Option<String>,
+    answer: Option<Arc<str>>,
     /// What a person should know of agents that did not do well.
     problems: Vec<String>,
     /// How to go on.
@@ -147,7 +148,7 @@ impl Ending {
     }
 
     /// The root's last message, if its turn succeeded. It may have said nothing.
-    pub fn last_message(&self) -> Option<String> {
+    pub fn last_message(&self) -> Option<Arc<str>> {
         let succeeded = matches!(self.exit, Exit::Done | Exit::Partial);
         succeeded.then(|| self.answer.clone().unwrap_or_default())
     }
@@ -172,7 +173,7 @@ impl Ending {
             pieces.extend(error.chain([self.record()]).map(|event| Piece::out(event.to_string())));
         } else if let Some(answer) = &self.answer {
             // A file gets what the model wrote, a terminal nothing that it would obey.
-            let answer = if std::io::stdout().is_terminal() { safe(answer) } else { answer.clone() };
+            let answer = if std::io::stdout().is_terminal() { safe(answer) } else { answer.to_string() };
             pieces.push(Piece::out(answer));
         }
         pieces
@@ -260,9 +261,9 @@ fn root_outcome(view: &SeatView) -> (Exit, Option<String>) {
         // A turn fails when its model does; an agent that was taken out of service has another reason.
         (AgentStatus::Errored(why), Some(Outcome::Failed)) if view.last_message.as_deref() == Some(why) => {
             let exit = if view.error.as_deref() == Some("unauthorized") { Exit::Configuration } else { Exit::Provider };
-            (exit, Some(why.clone()))
+            (exit, Some(why.to_string()))
         }
-        (AgentStatus::Errored(why), _) => (Exit::Failure, Some(why.clone())),
+        (AgentStatus::Errored(why), _) => (Exit::Failure, Some(why.to_string())),
         (AgentStatus::Interrupted, Some(Outcome::Lost)) => (Exit::Failure, Some(LOST.to_owned())),
         (AgentStatus::Interrupted, _) => (Exit::Failure, Some("its turn was interrupted".to_owned())),
         (AgentStatus::PendingInit, _) => (Exit::Failure, Some("it never came to a turn".to_owned())),
@@ -275,7 +276,7 @@ const LOST: &str = "its process died under its turn, and it did not go on";
 /// Why an agent below the root makes the result partial.
 fn trouble(view: &SeatView) -> Option<String> {
     match (&view.status, view.outcome) {
-        (AgentStatus::Errored(why), _) => Some(why.clone()),
+        (AgentStatus::Errored(why), _) => Some(why.to_string()),
         (AgentStatus::Interrupted, Some(Outcome::Lost)) => Some(LOST.to_owned()),
         (AgentStatus::Running, _) => Some("its turn came to rest without an end".to_owned()),
         // Interrupted by somebody who meant it.

@@ -179,13 +179,13 @@ fn state(agent: &Agent, pid: Option<u32>) -> State {
     if agent.inbox.wakes() {
         return alive("queued", lost());
     }
-    match agent.last_turn.as_ref().map(|turn| (turn.outcome, &turn.message)) {
+    match agent.last_turn.as_ref().map(|turn| (turn.outcome, turn.message.as_deref())) {
         None => plain("idle"),
         Some((Outcome::Completed, _)) => plain("completed"),
-        Some((Outcome::Failed, message)) => State { name: "failed", note: message.clone() },
+        Some((Outcome::Failed, message)) => State { name: "failed", note: message.map(str::to_owned) },
         Some((Outcome::Cancelled, _)) => plain("interrupted"),
         Some((Outcome::Lost, _)) => lost(),
-        Some((Outcome::Quarantined, message)) => State { name: "quarantined", note: message.clone() },
+        Some((Outcome::Quarantined, message)) => State { name: "quarantined", note: message.map(str::to_owned) },
     }
 }
 

@@ -165,7 +165,7 @@ pub struct SeatView {
     /// The last turn, if it did not come to an end of its own.
     pub cut_short: Option<TurnId>,
     /// The text of its last message.
-    pub last_message: Option<String>,
+    pub last_message: Option<Arc<str>>,
     /// How its last turn ended.
     pub outcome: Option<Outcome>,
     /// What kind of error ended it, in Codex's words (`codex_error_info`).
@@ -235,9 +235,9 @@ pub enum AgentStatus {
     /// Its last turn was interrupted.
     Interrupted,
     /// Its last turn came to its end.
-    Completed(Option<String>),
+    Completed(Option<Arc<str>>),
     /// Its last turn failed.
-    Errored(String),
+    Errored(Arc<str>),
 }
 
 impl Serialize for AgentStatus {
@@ -248,7 +248,7 @@ impl Serialize for AgentStatus {
             AgentStatus::Running => return s.serialize_str("running"),
             AgentStatus::Interrupted => return s.serialize_str("interrupted"),
             AgentStatus::Completed(text) => ("completed", text.as_deref()),
-            AgentStatus::Errored(text) => ("errored", Some(text.as_str())),
+            AgentStatus::Errored(text) => ("errored", Some(&**text)),
         };
         let mut map = s.serialize_map(Some(1))?;
         map.serialize_entry(key, &text)?;
@@ -260,7 +260,7 @@ impl AgentStatus {
     /// The state that a rollout says.
     pub fn of(agent: &Agent) -> Self {
         if let Some(reason) = &agent.quarantined {
-            return AgentStatus::Errored(crate::agent::prompt::quarantined(reason));
+            return AgentStatus::Errored(crate::agent::prompt::quarantined(reason).into());
         }
         if agent.turn.is_some() {
             return AgentStatus::Running;

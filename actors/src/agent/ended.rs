@@ -1,5 +1,7 @@
 //! A turn that has ended, and what its requester is told of it.
 
+use std::sync::Arc;
+
 use sapwood_protocol::line::Cause;
 use sapwood_protocol::own::{Outcome, TurnOrigin};
 use sapwood_protocol::{Millis, TurnId};
@@ -22,7 +24,7 @@ pub struct EndedTurn {
     /// What really ended it, where Codex's words do not say.
     pub cause: Option<Cause>,
     /// Its last message, or what went wrong.
-    pub message: Option<String>,
+    pub message: Option<Arc<str>>,
     /// What kind of error ended it, in Codex's words (`codex_error_info`).
     pub error: Option<Box<str>>,
     /// It was begun, worked on or closed by us. Another program tells of its own turns in its own way.

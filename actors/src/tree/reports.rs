@@ -74,7 +74,7 @@ impl Tree {
         };
         {
             let mut view = seat.view.lock();
-            view.status = AgentStatus::Errored(prompt::quarantined(reason));
+            view.status = AgentStatus::Errored(prompt::quarantined(reason).into());
             view.turn = None;
         }
         seat.vacate(None);

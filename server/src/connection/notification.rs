@@ -22,25 +22,24 @@ pub struct Notification {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire<'a> {
+struct Wire<'a, P> {
     method: &'a str,
-    params: &'a RawValue,
+    params: &'a P,
     emitted_at_ms: u64,
 }
 
 impl Notification {
     /// Writes it down, with the time of now.
     pub fn new(method: &'static str, params: &impl Serialize) -> Self {
-        let params = serde_json::value::to_raw_value(params).unwrap_or_else(|error| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let emitted_at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        let bytes = serde_json::to_vec(&Wire { method, params, emitted_at_ms }).unwrap_or_else(|error| {
             // A type of the wire that has no JSON is a mistake of ours; clients pass over a notification without fields.
             error!(method, %error, "a notification cannot be written");
-            RawValue::NULL.to_owned()
+            serde_json::to_vec(&Wire { method, params: &(), emitted_at_ms }).unwrap_or_default()
         });
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let wire = Wire { method, params: &params, emitted_at_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX) };
-        // Two texts, a number and a value that is JSON already.
-        let bytes = serde_json::to_vec(&wire).unwrap_or_default();
-        Self { method, bytes: bytes.into(), thread: None, turn: None, text: None }
+        // It may wait, and then without what it had room for.
+        Self { method, bytes: bytes.into_boxed_slice().into(), thread: None, turn: None, text: None }
     }
 
     /// It is about this thread: a connection that does not keep up gets a resync of the thread instead.

@@ -175,6 +175,7 @@ impl Agent {
             (_, Some(error)) => (Outcome::Failed, Some(error.message)),
             (_, None) => (Outcome::Completed, event.last_agent_message),
         };
+        let message = message.map(Arc::from);
         let before = self.last_turn.replace(EndedTurn { id, root, n, outcome, cause, message, error, ours, at });
         // A turn of ours begins only when the one before it is reported.
         before.filter(|_| is_foreign).into_iter().for_each(|before| self.keep(before));
