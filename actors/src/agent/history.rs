@@ -227,11 +227,12 @@ impl History {
 /// Puts short items into one buffer. Each in an allocation of its own, between those of turns that come and go, costs twice
 /// what it holds.
 fn together(segment: &mut [Entry]) {
-    let short = || segment.iter().filter(|entry| entry.json.len() <= SHORT);
-    let mut buffer = BytesMut::with_capacity(short().map(|entry| entry.json.len()).sum());
-    for entry in segment.iter_mut().filter(|entry| entry.json.len() <= SHORT) {
-        buffer.extend_from_slice(&entry.json);
-        entry.json = buffer.split().freeze();
+    let items = segment.iter_mut().map(|entry| &mut entry.json);
+    let short: Vec<&mut Bytes> = items.filter(|json| json.len() <= SHORT).collect();
+    let mut buffer = BytesMut::with_capacity(short.iter().map(|json| json.len()).sum());
+    for json in short {
+        buffer.extend_from_slice(json);
+        *json = buffer.split().freeze();
     }
 }
 

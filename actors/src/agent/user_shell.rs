@@ -246,7 +246,8 @@ impl<'a> Step<'a, '_> {
     }
 }
 
-fn call_of(id: &InputId) -> CallId {
+/// A command is a call of no model: it has the id of its input.
+pub(super) fn call_of(id: &InputId) -> CallId {
     CallId::from(id.to_string())
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use sapwood_protocol::ids::InputId;
 use sapwood_protocol::item::{ItemView, message_text};
 use sapwood_protocol::line::{Cause, EarlyOutput};
 use sapwood_protocol::own::{Body, Manner, Outcome, Own, ShellStarted};
@@ -11,7 +10,7 @@ use sapwood_protocol::{CallId, Line, Millis, TurnId, Usage, View};
 use super::super::ended::EndedTurn;
 use super::super::manner::Recorded;
 use super::super::turn::{Call, CallState, Turn};
-use super::super::user_shell::UserShell;
+use super::super::user_shell::{UserShell, call_of};
 use super::super::views::{Compacted, Event, EventError, Meta, UsageRecord, named_children, path_of_v1};
 use super::{Agent, Identity};
 
@@ -273,8 +272,7 @@ impl Agent {
 
     /// What a call or a command of the user came to waits until it may enter history.
     fn ended_early(&mut self, early: EarlyOutput) {
-        let input = InputId::from(early.call.as_str());
-        match self.shells.iter_mut().find(|shell| shell.input == input) {
+        match self.shells.iter_mut().find(|shell| call_of(&shell.input) == early.call) {
             Some(shell) => shell.said = Some(early.text),
             None => self.set_call(&early.call, CallState::Early { output: early.text }),
         }
